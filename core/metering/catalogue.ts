@@ -1,0 +1,250 @@
+/**
+ * The meter catalogue: what is metered, from which rows, as which series. Declarative: a meter is one entry
+ * here, and admission, roll-up, API and the collectors' allow-lists follow from it.
+ *
+ * A label that is absent and one that is empty are the same. `cluster` is part of every identity and is not
+ * listed. The kind comes from this catalogue by metric name, never from the wire type.
+ */
+export type MeterKind = 'counter' | 'gauge';
+
+/** Base units: what the integers count. */
+export type BaseUnit = 'core-ns' | 'byte-ms' | 'byte' | 'count';
+
+/** How a source value becomes an integer: value x scale, rounded half to even. */
+export type SourceUnit = 'seconds' | 'cores' | 'bytes' | 'count';
+
+/** One condition on a row's labels. All conditions of a meter must hold. */
+export type RowCondition =
+  | { readonly label: string; readonly is: 'set' | 'empty' }
+  | { readonly label: string; readonly oneOf: readonly string[] }
+  /** Equal to the metering setting of that name. */
+  | { readonly label: string; readonly setting: 'networkInterface' }
+  /** Equal to another label, where both are set. */
+  | { readonly label: string; readonly sameAs: string }
+  | { readonly not: readonly RowCondition[] };
+
+export interface MeterDefinition {
+  readonly name: string;
+  readonly description: string;
+  readonly kind: MeterKind;
+  readonly metrics: readonly string[];
+  readonly rows: readonly RowCondition[];
+  /** The label that names the namespace a row belongs to. */
+  readonly namespaceLabel: string;
+  /** The labels that make a series, or all but some. */
+  readonly identity: { readonly labels: readonly string[] } | { readonly allBut: readonly string[] };
+  readonly source: SourceUnit;
+  readonly unit: BaseUnit;
+  /** The unit people read, and how many base units make one of it. */
+  readonly presented: { readonly unit: string; readonly baseUnits: bigint };
+  /** Base units per (source integer x ms) of a gauge; 1 where the base unit is source x ms. */
+  readonly unitsPerValueMs: bigint;
+  /** Where a counter of unknown start may find one: its container, or the process that keeps it in memory. */
+  readonly birth: 'container' | 'process' | 'none';
+  /** The bound on growth that a sample must keep to be believed. */
+  readonly plausibility: 'cores' | 'link' | 'none';
+  /** Rows of host-network pods do not count. */
+  readonly excludesHostNetwork: boolean;
+  /** A row whose pod has ended at the same t acts as a staleness marker. */
+  readonly endsWithPod: boolean;
+}
+
+const GIB = 1n << 30n;
+const HOUR_MS = 3_600_000n;
+const CORE_HOUR = { unit: 'core-hour', baseUnits: 3_600n * 1_000_000_000n } as const;
+const GIB_HOUR = { unit: 'GiB-hour', baseUnits: GIB * HOUR_MS } as const;
+const GIB_TOTAL = { unit: 'GiB', baseUnits: GIB } as const;
+
+/** The labels of whoever reports an application or flow metric; they are no part of what is measured. */
+const REPORTER = ['node', 'beyla_ip', 'instance', 'job'] as const;
+
+const podCgroupRows: readonly RowCondition[] = [
+  { label: 'namespace', is: 'set' },
+  { label: 'pod', is: 'set' },
+  { label: 'id', is: 'set' },
+  { label: 'container', is: 'empty' },
+  { label: 'image', is: 'empty' },
+  { label: 'cpu', oneOf: ['', 'total'] },
+];
+
+const podNetworkRows: readonly RowCondition[] = [
+  { label: 'namespace', is: 'set' },
+  { label: 'pod', is: 'set' },
+  { label: 'interface', setting: 'networkInterface' },
+];
+
+const podFlows: readonly RowCondition[] = [
+  { label: 'k8s_src_namespace', is: 'set' },
+  { label: 'k8s_src_type', oneOf: ['Pod'] },
+  { label: 'k8s_src_node_name', sameAs: 'node' },
+];
+
+const leavesTheCluster: readonly RowCondition[] = [
+  { label: 'k8s_dst_namespace', is: 'empty' },
+  { label: 'k8s_dst_type', is: 'empty' },
+  { label: 'dst_cidr', oneOf: ['', '0.0.0.0/0', '::/0'] },
+];
+
+const counter = {
+  kind: 'counter',
+  namespaceLabel: 'namespace',
+  unitsPerValueMs: 1n,
+  birth: 'none',
+  plausibility: 'none',
+  excludesHostNetwork: false,
+  endsWithPod: false,
+} as const;
+
+const gauge = { ...counter, kind: 'gauge', unit: 'byte-ms', source: 'bytes', presented: GIB_HOUR } as const;
+
+const podNetwork = {
+  ...counter,
+  rows: podNetworkRows,
+  identity: { labels: ['node', 'namespace', 'pod', 'id', 'interface'] },
+  source: 'bytes',
+  unit: 'byte',
+  presented: GIB_TOTAL,
+  birth: 'container',
+  plausibility: 'link',
+  excludesHostNetwork: true,
+} as const;
+
+const flow = {
+  ...counter,
+  metrics: ['beyla_network_flow_bytes_total', 'obi_network_flow_bytes_total'],
+  namespaceLabel: 'k8s_src_namespace',
+  identity: { allBut: REPORTER },
+  source: 'bytes',
+  unit: 'byte',
+  presented: GIB_TOTAL,
+  birth: 'process',
+  plausibility: 'link',
+} as const;
+
+const request = {
+  ...gauge,
+  metrics: ['kube_pod_container_resource_requests'],
+  identity: { labels: ['namespace', 'pod', 'uid', 'container'] },
+  endsWithPod: true,
+} as const;
+
+export const METERS: readonly MeterDefinition[] = [
+  {
+    ...counter,
+    name: 'cpu',
+    description: 'CPU time of pods, from pod cgroups',
+    metrics: ['container_cpu_usage_seconds_total'],
+    rows: podCgroupRows,
+    identity: { labels: ['node', 'namespace', 'pod', 'id'] },
+    source: 'seconds',
+    unit: 'core-ns',
+    presented: CORE_HOUR,
+    birth: 'container',
+    plausibility: 'cores',
+  },
+  {
+    ...gauge,
+    name: 'memory',
+    description: 'Working set of pods held over time, from pod cgroups',
+    metrics: ['container_memory_working_set_bytes'],
+    rows: podCgroupRows,
+    identity: { labels: ['node', 'namespace', 'pod', 'id'] },
+  },
+  {
+    ...podNetwork,
+    name: 'network_transmit',
+    description: 'Bytes sent by pods on their own interface, wherever they go',
+    metrics: ['container_network_transmit_bytes_total'],
+  },
+  {
+    ...podNetwork,
+    name: 'network_receive',
+    description: 'Bytes received by pods on their own interface',
+    metrics: ['container_network_receive_bytes_total'],
+  },
+  {
+    ...flow,
+    name: 'egress',
+    description: 'Bytes sent by pods to destinations outside the cluster',
+    rows: [...podFlows, ...leavesTheCluster],
+  },
+  {
+    ...flow,
+    name: 'egress_internal',
+    description: 'Bytes sent by pods to destinations inside the cluster or a known network',
+    rows: [...podFlows, { not: leavesTheCluster }],
+  },
+  {
+    ...gauge,
+    name: 'storage',
+    description: 'Provisioned size of volume claims held over time, mounted or not',
+    metrics: ['kube_persistentvolumeclaim_resource_requests_storage_bytes'],
+    rows: [],
+    identity: { labels: ['namespace', 'persistentvolumeclaim'] },
+  },
+  {
+    ...gauge,
+    name: 'storage_used',
+    description: 'Used bytes of mounted volume claims held over time',
+    metrics: ['kubelet_volume_stats_used_bytes'],
+    rows: [],
+    identity: { labels: ['namespace', 'persistentvolumeclaim'] },
+  },
+  {
+    ...request,
+    name: 'cpu_request',
+    description: 'CPU requested by the containers of live pods, held over time',
+    rows: [{ label: 'resource', oneOf: ['cpu'] }],
+    source: 'cores',
+    unit: 'core-ns',
+    presented: CORE_HOUR,
+    // millicores x ms x 1000 = core-ns
+    unitsPerValueMs: 1_000n,
+  },
+  {
+    ...request,
+    name: 'memory_request',
+    description: 'Memory requested by the containers of live pods, held over time',
+    rows: [{ label: 'resource', oneOf: ['memory'] }],
+  },
+  {
+    ...counter,
+    name: 'http_requests',
+    description: 'HTTP requests served by the pods of a namespace',
+    metrics: ['http_server_request_duration_seconds_count'],
+    rows: [{ label: 'k8s_namespace_name', is: 'set' }],
+    namespaceLabel: 'k8s_namespace_name',
+    identity: { allBut: REPORTER },
+    source: 'count',
+    unit: 'count',
+    presented: { unit: 'request', baseUnits: 1n },
+    birth: 'process',
+  },
+];
+
+const byName: ReadonlyMap<string, MeterDefinition> = new Map(METERS.map((meter) => [meter.name, meter]));
+
+export function meterNamed(name: string): MeterDefinition | undefined {
+  return byName.get(name);
+}
+
+/** Rows that are not usage but say what usage rows mean. */
+export type FactMetric =
+  | 'up'
+  | 'process_start_time_seconds'
+  | 'container_start_time_seconds'
+  | 'kube_namespace_labels'
+  | 'kube_pod_info'
+  | 'kube_pod_status_phase';
+
+export const FACT_METRICS: readonly FactMetric[] = [
+  'up',
+  'process_start_time_seconds',
+  'container_start_time_seconds',
+  'kube_namespace_labels',
+  'kube_pod_info',
+  'kube_pod_status_phase',
+];
+
+/** Phases in which a pod holds no requests any more. */
+export const ENDED_PHASES: readonly string[] = ['Succeeded', 'Failed', 'Unknown'];

@@ -1,0 +1,16 @@
+/** RFC 4180: quotes where a field needs them. Absent values are empty fields. */
+export type CsvField = string | number | bigint | boolean | undefined;
+
+/** `lineEnd` is CRLF as the RFC has it, or a bare LF for pipes. */
+export function csv(
+  header: readonly string[],
+  records: readonly (readonly CsvField[])[],
+  lineEnd = '\r\n',
+): string {
+  return [header, ...records].map((record) => record.map(field).join(',') + lineEnd).join('');
+}
+
+function field(value: CsvField): string {
+  const text = value === undefined ? '' : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
