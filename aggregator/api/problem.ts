@@ -1,0 +1,151 @@
+/**
+ * What the API says when it does not answer: RFC 9457 problem details, with every problem of a request in
+ * one go. `code` and the codes in `problems` are stable: programs decide by them, people read `detail`.
+ */
+import type { FastifyReply } from 'fastify';
+
+import { MeteringError } from '../../core/runtime/errors.ts';
+
+/** One thing wrong with a request: which parameter, and what to do. */
+export interface RequestProblem {
+  readonly parameter: string;
+  readonly code: RequestProblemCode;
+  readonly detail: string;
+}
+
+export type RequestProblemCode =
+  | 'unknown_parameter'
+  | 'repeated_parameter'
+  | 'empty_value'
+  | 'too_many_values'
+  | 'not_text'
+  | 'not_a_time'
+  | 'off_grain'
+  | 'out_of_bounds'
+  | 'empty_range'
+  | 'range_too_long'
+  | 'too_many_windows'
+  | 'unknown_window_size'
+  | 'window_size_not_supported'
+  | 'unknown_time_zone'
+  | 'unknown_group'
+  | 'not_an_object';
+
+interface ProblemKind {
+  readonly status: number;
+  readonly title: string;
+}
+
+/** The catalogue: every kind of answer that is not one. */
+const KINDS = {
+  METER_REQUEST_INVALID: { status: 400, title: 'The request is not valid' },
+  METER_REQUEST_MALFORMED: { status: 400, title: 'The request cannot be read' },
+  METER_NOT_FOUND: { status: 404, title: 'There is nothing at this address' },
+  METER_UNKNOWN_METER: { status: 404, title: 'There is no such meter' },
+  METER_METHOD_NOT_ALLOWED: { status: 405, title: 'The API only reads' },
+  METER_NOT_ACCEPTABLE: { status: 406, title: 'No acceptable representation' },
+  METER_BODY_TOO_LARGE: { status: 413, title: 'The request body is too large' },
+  METER_RESULT_TOO_LARGE: { status: 413, title: 'The result is too large' },
+  METER_MEDIA_TYPE_UNSUPPORTED: { status: 415, title: 'The body is of another type than JSON' },
+  METER_MISDIRECTED: { status: 421, title: 'The request was meant for another host' },
+  METER_INTERNAL: { status: 500, title: 'A fault of ours' },
+  METER_UNAVAILABLE: { status: 503, title: 'Usage cannot be read right now' },
+  METER_TIMEOUT: { status: 503, title: 'The answer took too long' },
+} as const satisfies Readonly<Record<string, ProblemKind>>;
+
+export type ProblemCode = keyof typeof KINDS;
+
+export interface ProblemOptions {
+  readonly detail: string;
+  readonly problems?: readonly RequestProblem[];
+  /** Seconds after which the same request may succeed. */
+  readonly retryAfterSeconds?: number;
+  readonly allow?: string;
+}
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** Long enough for a store to come back, short enough for a person to wait. */
+const RETRY_AFTER_SECONDS = 5;
+
+/** Answers with a problem; nothing of the figures asked for is sent beside it. */
+export function sendProblem(reply: FastifyReply, code: ProblemCode, options: ProblemOptions): FastifyReply {
+  const { status, title } = KINDS[code];
+  if (options.retryAfterSeconds !== undefined) reply.header('retry-after', options.retryAfterSeconds);
+  if (options.allow !== undefined) reply.header('allow', options.allow);
+  // Serialized here: fastify would add a charset, which this media type does not have.
+  return reply
+    .code(status)
+    .type(PROBLEM_TYPE)
+    .send(
+      Buffer.from(
+        JSON.stringify({
+          type: `urn:gh0stmeter:problem:${code}`,
+          title,
+          status,
+          detail: options.detail,
+          instance: reply.request.url,
+          code,
+          requestId: reply.request.id,
+          ...(options.problems !== undefined && { problems: options.problems }),
+        }),
+      ),
+    );
+}
+
+export interface Trouble extends ProblemOptions {
+  readonly code: ProblemCode;
+}
+
+/** What a thrown error is to the one who asked. Texts of libraries and of the store stay in our log. */
+export function troubleOf(error: unknown): Trouble {
+  if (error instanceof MeteringError) return operatingTrouble(error);
+  switch (frameworkCode(error)) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return {
+        code: 'METER_BODY_TOO_LARGE',
+        detail: 'Shorten the lists in the body or ask in several requests.',
+      };
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return { code: 'METER_MEDIA_TYPE_UNSUPPORTED', detail: 'Send the body as application/json.' };
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return { code: 'METER_REQUEST_MALFORMED', detail: 'The body has to be one whole JSON object.' };
+    case 'FST_ERR_BAD_URL':
+      return { code: 'METER_REQUEST_MALFORMED', detail: 'The path is not well-formed: check its %-escapes.' };
+    case 'FST_ERR_HANDLER_TIMEOUT':
+      return { code: 'METER_TIMEOUT', detail: 'Ask for a shorter range, fewer groups or larger windows.' };
+    case undefined:
+    default:
+      return { code: 'METER_INTERNAL', detail: 'The log tells more under this request id.' };
+  }
+}
+
+/** True for what whoever runs the service has to look at: not the faults of a request. */
+export function isOurs(trouble: Trouble): boolean {
+  return KINDS[trouble.code].status >= 500;
+}
+
+function operatingTrouble(error: MeteringError): Trouble {
+  switch (error.code) {
+    case 'METER_QUERY_TIMEOUT':
+    case 'METER_QUERY_LIMIT':
+      return { code: 'METER_TIMEOUT', detail: 'Ask for a shorter range, fewer groups or larger windows.' };
+    case 'METER_STORE_UNAVAILABLE':
+    case 'METER_STORE_BUSY':
+    case 'METER_LOG_UNAVAILABLE':
+      return {
+        code: 'METER_UNAVAILABLE',
+        detail: 'The store is away or busy; nothing is lost. Try again.',
+        retryAfterSeconds: RETRY_AFTER_SECONDS,
+      };
+    default:
+      return { code: 'METER_INTERNAL', detail: 'The log tells more under this request id.' };
+  }
+}
+
+function frameworkCode(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}

@@ -1,0 +1,13 @@
+/** Stable ids of things by their identity; the same on every machine, for ever. */
+import { createHash } from 'node:crypto';
+
+/** 128 bits, as the 16 bytes of a series id. */
+export function hash128(identity: string): Buffer {
+  return createHash('sha256').update(identity).digest().subarray(0, 16);
+}
+
+/** 64 bits, never 0 (0 stands for "none"). */
+export function hash64(identity: string): bigint {
+  const value = createHash('sha256').update(identity).digest().readBigUInt64LE(0);
+  return value === 0n ? 1n : value;
+}

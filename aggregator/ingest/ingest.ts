@@ -1,0 +1,118 @@
+/**
+ * Log -> samples. In: a consumer's records. Out: everything they say, in the store, journalled; then their
+ * offsets are committed. A committed offset implies durable samples.
+ *
+ * A crash anywhere means that records come again; all tables are sets, so nothing counts twice. A store that
+ * is away is waited for, with the same batch: what was read is never dropped. A record that cannot be read is
+ * put in quarantine and passed over; it never stops its partition.
+ */
+import type { LogConsumer, LogPosition, LogRecord } from '../../core/eventlog/sample-log.ts';
+import type { MeteringSettings } from '../../core/metering/settings.ts';
+import type { Clock } from '../../core/runtime/clock.ts';
+import { MeteringError } from '../../core/runtime/errors.ts';
+import type { FactSink } from '../../core/runtime/facts.ts';
+import type { UsageStore } from '../store/usage-store.ts';
+import { BatchWriter } from './batch-writer.ts';
+import type { Batch } from './batch.ts';
+import { Effects } from './effects.ts';
+import { RecordReader } from './record-reader.ts';
+
+export interface IngestConfig {
+  readonly settings: MeteringSettings;
+  /** The cluster a topic belongs to; undefined: the records' own label decides. */
+  readonly clusterOfTopic: (topic: string) => string | undefined;
+  /** Bytes of records read into one batch. */
+  readonly maxBatchBytes: number;
+  /** How long the log is waited for before an empty poll returns. */
+  readonly pollMs: number;
+}
+
+const FIRST_RETRY_MS = 100;
+const MAX_RETRY_MS = 10_000;
+
+export class Ingest {
+  readonly #config: IngestConfig;
+  readonly #clock: Clock;
+  readonly #facts: FactSink;
+  readonly #reader: RecordReader;
+  readonly #effects: Effects;
+  readonly #writer: BatchWriter;
+
+  constructor(config: IngestConfig, deps: { store: UsageStore; clock: Clock; facts: FactSink }) {
+    this.#config = config;
+    this.#clock = deps.clock;
+    this.#facts = deps.facts;
+    this.#reader = new RecordReader(config);
+    this.#effects = new Effects(deps.store, config.settings.latenessMs);
+    this.#writer = new BatchWriter(deps.store, this.#effects);
+  }
+
+  /** Store what these records say, journal row included. Records of one partition are in offset order. */
+  async take(records: readonly LogRecord[]): Promise<Batch> {
+    const batch = this.#reader.read(records);
+    await this.#writer.write(batch);
+    return batch;
+  }
+
+  /**
+   * Poll, store, commit, until the signal aborts. A batch in hand is finished first, unless the store is
+   * away.
+   */
+  async run(consumer: LogConsumer, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const records = await consumer.poll({
+        maxBytes: this.#config.maxBatchBytes,
+        waitMs: this.#config.pollMs,
+        signal,
+      });
+      if (records.length === 0) continue;
+      const batch = this.#reader.read(records);
+      if (!(await this.#persist(batch, signal))) return;
+      await consumer.commit(positionsOf(batch));
+      this.#tell(batch);
+    }
+  }
+
+  /** Forget what was told: after the consumer went back, or got other partitions. */
+  reset(): void {
+    this.#reader.reset();
+    this.#effects.reset();
+  }
+
+  /** Try until the batch is stored; false: told to stop while the store was away. */
+  async #persist(batch: Batch, signal: AbortSignal): Promise<boolean> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#writer.write(batch);
+        return true;
+      } catch (error) {
+        if (!(error instanceof MeteringError) || !error.retryable) throw error;
+        const waitMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt);
+        this.#facts.event('retrying', { operation: 'store a batch', attempt, waitMs, error });
+        await this.#clock.sleep(waitMs, signal);
+        if (signal.aborted) return false;
+      }
+    }
+  }
+
+  #tell(batch: Batch): void {
+    for (const tally of batch.partitions.values()) {
+      const { topic, partition, records, points, samples } = tally;
+      const lagMs = Math.max(0, this.#clock.now() - tally.newestTimestamp);
+      this.#facts.event('batchCommitted', { topic, partition, records, points, lagMs });
+      this.#facts.event('samplesInserted', { count: samples });
+      for (const [reason, count] of tally.rejected) {
+        const fact = reason === 'undecodable' ? 'recordsQuarantined' : 'pointsRejected';
+        this.#facts.event(fact, { reason, count });
+      }
+    }
+  }
+}
+
+function positionsOf(batch: Batch): LogPosition[] {
+  return [...batch.partitions.values()].map(({ topic, partition, lastOffset }) => ({
+    topic,
+    partition,
+    next: lastOffset + 1n,
+  }));
+}

@@ -1,0 +1,93 @@
+/** A distinct source row: what its points have in common, and what this process has already said about it. */
+import { METERS } from '../../core/metering/catalogue.ts';
+import type { PointRejection } from '../../core/metering/rejection.ts';
+import { SCALES } from '../../core/metering/quantity.ts';
+import { seriesIdentity } from '../../core/metering/series.ts';
+import type { RowMeaning, UsageRow } from './admission.ts';
+import type { SeriesRow, Target } from './batch.ts';
+import { hash128, hash64 } from './hash.ts';
+
+export type SourceRow =
+  | SeriesSource
+  | {
+      readonly kind: 'fact';
+      readonly meaning: Exclude<RowMeaning, UsageRow | { kind: 'none' }>;
+      target: Target;
+    }
+  | { readonly kind: 'rejected'; readonly reason: PointRejection; readonly excerpt: string }
+  | { readonly kind: 'ignored' };
+
+export const IGNORED: SourceRow = { kind: 'ignored' };
+
+/** A row whose points are samples of a series, as reported by one target. */
+export class SeriesSource {
+  readonly kind = 'series';
+  readonly target: Target;
+  readonly series: Uint8Array;
+  readonly delta: boolean;
+  readonly isCounter: boolean;
+  readonly scale: number;
+  /** Index into METERS. */
+  readonly meter: number;
+  /** What samples carry as their target: 0 unless resets need to know who reported them. */
+  readonly sampleTarget: bigint;
+  readonly startKey: bigint;
+  /** Earliest sightings already told, and the newest day on which the series was registered. */
+  firstValue = Infinity;
+  firstRejected = Infinity;
+  registeredDay = -1;
+  readonly #row: UsageRow;
+  readonly #metric: string;
+
+  constructor(row: UsageRow, options: { metric: string; target: Target; delta: boolean }) {
+    const { target, metric, delta } = options;
+    const meter = row.meter;
+    this.#row = row;
+    this.#metric = metric;
+    this.target = target;
+    this.isCounter = meter.kind === 'counter';
+    this.delta = delta && this.isCounter;
+    this.scale = SCALES[meter.source];
+    this.meter = METERS.indexOf(meter);
+    this.sampleTarget = meter.birth === 'process' && !this.delta ? target.id : 0n;
+    this.startKey = row.container === '' ? 0n : containerKey(target.cluster, row.container);
+    this.series = hash128(
+      seriesIdentity({
+        cluster: target.cluster,
+        meter: meter.name,
+        metric,
+        delta: this.delta,
+        labels: row.identity,
+      }),
+    );
+  }
+
+  get meterName(): string {
+    return this.#row.meter.name;
+  }
+
+  registration(day: number): SeriesRow {
+    const { namespace, podKey, identity, meter } = this.#row;
+    const { target, series, delta } = this;
+    const metric = this.#metric;
+    return {
+      cluster: target.cluster,
+      series,
+      meter: meter.name,
+      metric,
+      delta,
+      namespace,
+      podKey,
+      labels: identity,
+      day,
+    };
+  }
+}
+
+export function containerKey(cluster: string, container: string): bigint {
+  return hash64(JSON.stringify([cluster, container]));
+}
+
+export function targetId(cluster: string, job: string, instance: string): bigint {
+  return hash64(JSON.stringify([cluster, job, instance]));
+}

@@ -1,0 +1,174 @@
+/**
+ * What is known about the series whose first value lies in a unit (METERING 6.4): who reported it, when
+ * metering of those targets began, their last successful scrape without it, the start of its container.
+ */
+import { HOUR_MS } from '../../core/metering/hour.ts';
+import type { BirthEvidence } from '../conversion/counter.ts';
+import type { UsageStore } from '../store/usage-store.ts';
+import { IN_UNIT, unitParameters, type SeriesKey, type Unit } from './unit-key.ts';
+
+/** Parameters of one statement; more are asked in several. */
+const CHUNK = 2_000;
+
+interface Birth {
+  readonly reporters: readonly string[];
+  readonly firstValue: number;
+  /** First sighting by any target, accepted or not. */
+  readonly sighted: number;
+  readonly startKey: string;
+}
+
+interface SightingRow {
+  readonly id: string;
+  readonly reporter: string;
+  readonly first_value: string;
+  readonly first_rejected: string;
+  readonly container: string;
+}
+
+export async function readBirths(
+  store: UsageStore,
+  unit: Unit,
+  latenessMs: number,
+): Promise<Map<SeriesKey, BirthEvidence>> {
+  const births = bornWithin(unit, await readSightings(store, unit));
+  if (births.size === 0) return new Map();
+  const meteringFrom = await readFirstScrapes(store, unit.cluster, births);
+  const absences = await readAbsences(store, unit.cluster, births, latenessMs);
+  const hasContainers = [...births.values()].some((birth) => birth.startKey !== '0');
+  const containerStarts = hasContainers ? await readContainerStarts(store, unit) : new Map<string, number>();
+  return new Map(
+    [...births].map(([key, birth]) => [
+      key,
+      {
+        meteringFrom: least(birth.reporters.map((target) => meteringFrom.get(target))),
+        absentAt: latestWithin(birth, latenessMs, absences),
+        containerStart: startBefore(containerStarts.get(birth.startKey), birth.firstValue),
+      },
+    ]),
+  );
+}
+
+async function readSightings(store: UsageStore, unit: Unit): Promise<readonly SightingRow[]> {
+  return await store.rows<SightingRow>(
+    `SELECT hex(s.series) AS id, s.target AS reporter, min(s.value_t) AS first_value,
+       min(s.rejected_t) AS first_rejected, any(b.container) AS container
+     FROM sightings AS s
+     INNER JOIN (SELECT series, max(start_key) AS container FROM births WHERE ${IN_UNIT} GROUP BY series) AS b
+       ON s.series = b.series
+     WHERE s.cluster = {cluster:String} AND s.series IN (SELECT series FROM births WHERE ${IN_UNIT})
+     GROUP BY s.series, s.target`,
+    unitParameters(unit),
+  );
+}
+
+/** Series whose first value of all lies in the unit. */
+function bornWithin(unit: Unit, sightings: readonly SightingRow[]): Map<SeriesKey, Birth> {
+  const births = new Map<SeriesKey, Birth>();
+  for (const [series, seen] of Map.groupBy(sightings, (row) => row.id)) {
+    const firstValue = Math.min(...seen.map((row) => Number(row.first_value)));
+    if (firstValue <= unit.hour || firstValue > unit.hour + HOUR_MS) continue;
+    const rejected = Math.min(...seen.map((row) => Number(row.first_rejected)));
+    births.set(Buffer.from(series, 'hex').toString('latin1'), {
+      reporters: seen.filter((row) => Number(row.first_value) === firstValue).map((row) => row.reporter),
+      firstValue,
+      sighted: Math.min(firstValue, rejected),
+      startKey: seen[0]?.container ?? '0',
+    });
+  }
+  return births;
+}
+
+/** First successful scrape by target. */
+async function readFirstScrapes(
+  store: UsageStore,
+  cluster: string,
+  births: ReadonlyMap<SeriesKey, Birth>,
+): Promise<Map<string, number>> {
+  const targets = [...new Set([...births.values()].flatMap((birth) => birth.reporters))];
+  const first = new Map<string, number>();
+  for (let i = 0; i < targets.length; i += CHUNK) {
+    const rows = await store.rows<{ target: string; first: string }>(
+      `SELECT target, min(first_scrape) AS first FROM target
+       WHERE cluster = {cluster:String} AND target IN {targets:Array(UInt64)}
+       GROUP BY target HAVING first < 9223372036854775807`,
+      { cluster, targets: targets.slice(i, i + CHUNK).map(BigInt) },
+    );
+    for (const row of rows) first.set(row.target, Number(row.first));
+  }
+  return first;
+}
+
+const scrapeBefore = (target: string, t: number): string => `${target}<${t}`;
+
+/**
+ * The last successful scrape of a target before a sighting, for each such pair, if one lies within the
+ * lateness.
+ */
+async function readAbsences(
+  store: UsageStore,
+  cluster: string,
+  births: ReadonlyMap<SeriesKey, Birth>,
+  latenessMs: number,
+): Promise<Map<string, number>> {
+  const pairs = new Map<string, [target: string, t: number]>();
+  for (const { reporters, sighted } of births.values()) {
+    for (const target of reporters) pairs.set(scrapeBefore(target, sighted), [target, sighted]);
+  }
+  const asked = [...pairs.values()].sort((a, b) => a[1] - b[1]);
+  const found = new Map<string, number>();
+  for (let i = 0; i < asked.length; i += CHUNK) {
+    const chunk = asked.slice(i, i + CHUNK);
+    const rows = await store.rows<{ target: string; sighted: string; t: string }>(
+      `SELECT q.target AS target, q.sighted AS sighted, s.t AS t
+       FROM (
+         SELECT pair.1 AS target, pair.2 AS sighted
+         FROM (SELECT arrayJoin(arrayZip({targets:Array(UInt64)}, {times:Array(Int64)})) AS pair)
+       ) AS q
+       ASOF INNER JOIN (
+         SELECT target, t FROM scrape
+         WHERE cluster = {cluster:String} AND version = 2 AND target IN {targets:Array(UInt64)}
+           AND hour >= toDateTime({from:Int64}, 'UTC') AND hour <= toDateTime({to:Int64}, 'UTC')
+       ) AS s ON q.target = s.target AND q.sighted > s.t`,
+      {
+        cluster,
+        targets: chunk.map(([target]) => BigInt(target)),
+        times: chunk.map(([, t]) => t),
+        from: Math.max(0, Math.floor(((chunk[0]?.[1] ?? 0) - latenessMs - HOUR_MS) / 1000)),
+        to: Math.ceil((chunk.at(-1)?.[1] ?? 0) / 1000),
+      },
+    );
+    for (const row of rows) found.set(scrapeBefore(row.target, Number(row.sighted)), Number(row.t));
+  }
+  return found;
+}
+
+function latestWithin(
+  birth: Birth,
+  latenessMs: number,
+  absences: ReadonlyMap<string, number>,
+): number | undefined {
+  const times = birth.reporters.flatMap((target) => absences.get(scrapeBefore(target, birth.sighted)) ?? []);
+  const latest = times.length === 0 ? undefined : Math.max(...times);
+  return latest !== undefined && birth.firstValue - latest <= latenessMs ? latest : undefined;
+}
+
+/** Smallest start of each container that a birth of the unit may come from. */
+async function readContainerStarts(store: UsageStore, unit: Unit): Promise<Map<string, number>> {
+  const rows = await store.rows<{ start_key: string; smallest: string }>(
+    `SELECT start_key, min(start) AS smallest FROM container_start
+     WHERE cluster = {cluster:String} AND start_key IN (SELECT start_key FROM births WHERE ${IN_UNIT})
+     GROUP BY start_key`,
+    unitParameters(unit),
+  );
+  return new Map(rows.map((row) => [row.start_key, Number(row.smallest)]));
+}
+
+function startBefore(start: number | undefined, t: number): number {
+  return start !== undefined && start < t ? start : 0;
+}
+
+function least(values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+}

@@ -1,0 +1,195 @@
+/**
+ * Everything a unit needs beside its samples, read from the store: which series it has, where they start
+ * from, what is known about those that are new, who owns their namespaces.
+ */
+import { meterNamed, type MeterDefinition } from '../../core/metering/catalogue.ts';
+import type { MeteringSettings } from '../../core/metering/settings.ts';
+import { invariant } from '../../core/runtime/errors.ts';
+import { Ownership } from '../attribution/ownership.ts';
+import { readSightings } from '../attribution/sightings.ts';
+import type { BirthEvidence } from '../conversion/counter.ts';
+import { decodedRows, fixedRows } from '../store/row-binary.ts';
+import type { UsageStore } from '../store/usage-store.ts';
+import { readBirths } from './births.ts';
+import { readClosingsBefore } from './closings.ts';
+import { ProcessStarts, readProcessStarts } from './process-starts.ts';
+import type { Closing } from './series-fold.ts';
+import { IN_UNIT, unitParameters, type SeriesKey, type Unit } from './unit-key.ts';
+
+export interface SeriesMeta {
+  readonly meter: MeterDefinition;
+  readonly delta: boolean;
+  readonly namespace: string;
+  readonly podKey: string;
+  /** For rows that end with their pod. */
+  readonly podUid: string;
+}
+
+export interface UnitInputs {
+  readonly series: ReadonlyMap<SeriesKey, SeriesMeta>;
+  readonly closings: ReadonlyMap<SeriesKey, Closing>;
+  readonly births: ReadonlyMap<SeriesKey, BirthEvidence>;
+  readonly hostNetwork: ReadonlySet<string>;
+  readonly ownership: Ownership;
+  readonly processStarts: ProcessStarts;
+  /** Keys of `podEndKey`. */
+  readonly podEnds: ReadonlySet<string>;
+}
+
+export function podEndKey(podUid: string, t: number): string {
+  return `${podUid}@${t}`;
+}
+
+/** Series met before, so that their labels are read once per process. */
+export class SeriesCache {
+  static readonly #MAX = 1_000_000;
+  readonly #metas = new Map<SeriesKey, SeriesMeta>();
+
+  get(key: SeriesKey): SeriesMeta | undefined {
+    return this.#metas.get(key);
+  }
+
+  set(key: SeriesKey, meta: SeriesMeta): void {
+    if (this.#metas.size >= SeriesCache.#MAX) this.#metas.clear();
+    this.#metas.set(key, meta);
+  }
+}
+
+export async function readUnitInputs(
+  store: UsageStore,
+  unit: Unit,
+  options: { settings: MeteringSettings; cache: SeriesCache },
+): Promise<UnitInputs> {
+  const { settings, cache } = options;
+  const { series, earliestStart } = await readSeries(store, unit, cache);
+  if (series.size === 0) return nothing(settings);
+  const births = await readBirths(store, unit, settings.latenessMs);
+  const closings = await readClosingsBefore(store, unit, { series, isNew: (key) => births.has(key) });
+  const metas = [...series.values()];
+  const hasProcesses = metas.some((meta) => meta.meter.birth === 'process' && !meta.delta);
+  const processStarts = hasProcesses ? await readProcessStarts(store, unit) : new ProcessStarts();
+  const podEnds = metas.some((meta) => meta.meter.endsWithPod)
+    ? await readPodEnds(store, unit)
+    : new Set<string>();
+  const from = Math.min(
+    unit.hour,
+    earliestStart,
+    ...minimum([...closings.values()].map((closing) => closing.t)),
+    ...minimum(
+      [...births.values()].flatMap((birth) => [birth.absentAt ?? Infinity, birth.containerStart || Infinity]),
+    ),
+    processStarts.earliest,
+  );
+  const namespaces = new Set(metas.map((meta) => meta.namespace));
+  const sightings = await readSightings(store, { unit, from, namespaces });
+  return {
+    series,
+    closings,
+    births,
+    hostNetwork: await readHostNetwork(store, unit.cluster),
+    ownership: new Ownership(settings.platformNamespaces, sightings),
+    processStarts,
+    podEnds,
+  };
+}
+
+/** Of an hour without samples: facts and gaps may have marked it. */
+function nothing(settings: MeteringSettings): UnitInputs {
+  return {
+    series: new Map(),
+    closings: new Map(),
+    births: new Map(),
+    hostNetwork: new Set(),
+    ownership: new Ownership(settings.platformNamespaces, new Map()),
+    processStarts: new ProcessStarts(),
+    podEnds: new Set(),
+  };
+}
+
+async function readSeries(
+  store: UsageStore,
+  unit: Unit,
+  cache: SeriesCache,
+): Promise<{ series: Map<SeriesKey, SeriesMeta>; earliestStart: number }> {
+  const keys: SeriesKey[] = [];
+  let earliestStart = Infinity;
+  // series 16, earliest start 8
+  const ids = store.rowBinary(
+    `SELECT series, minIf(start, start > 0) FROM samples WHERE ${IN_UNIT} GROUP BY series`,
+    unitParameters(unit),
+  );
+  for await (const { bytes, view } of fixedRows(ids, 24)) {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let at = 0; at < buffer.length; at += 24) {
+      keys.push(buffer.toString('latin1', at, at + 16));
+      earliestStart = Math.min(earliestStart, Number(view.getBigInt64(at + 16, true)) || Infinity);
+    }
+  }
+  const found = new Map<SeriesKey, SeriesMeta>();
+  const unknown = keys.filter((key) => {
+    const meta = cache.get(key);
+    if (meta !== undefined) found.set(key, meta);
+    return meta === undefined;
+  });
+  if (unknown.length === 0) return { series: found, earliestStart };
+  for (const [key, meta] of await readMetas(store, unit)) {
+    cache.set(key, meta);
+    found.set(key, meta);
+  }
+  invariant(
+    keys.every((key) => found.has(key)),
+    `every series of ${unit.cluster} is registered before its samples`,
+  );
+  return { series: found, earliestStart };
+}
+
+async function readMetas(store: UsageStore, unit: Unit): Promise<Map<SeriesKey, SeriesMeta>> {
+  const rows = store.rowBinary(
+    `SELECT series, any(meter), any(delta), any(toString(namespace)), any(pod_key), any(labels['uid'])
+     FROM series
+     WHERE cluster = {cluster:String} AND series IN (SELECT series FROM samples WHERE ${IN_UNIT})
+     GROUP BY series`,
+    unitParameters(unit),
+  );
+  const metas = new Map<SeriesKey, SeriesMeta>();
+  const decoded = decodedRows(rows, (cursor) => {
+    const key = Buffer.from(cursor.fixed(16)).toString('latin1');
+    const meter = cursor.string();
+    return {
+      key,
+      meter,
+      delta: cursor.uint8() === 1,
+      namespace: cursor.string(),
+      podKey: cursor.string(),
+      podUid: cursor.string(),
+    };
+  });
+  for await (const batch of decoded) {
+    for (const { key, meter: name, ...rest } of batch) {
+      const meter = meterNamed(name);
+      invariant(meter !== undefined, `stored meter ${name} is in the catalogue`);
+      metas.set(key, { meter, ...rest });
+    }
+  }
+  return metas;
+}
+
+async function readPodEnds(store: UsageStore, unit: Unit): Promise<Set<string>> {
+  const rows = await store.rows<{ pod_uid: string; t: string }>(
+    `SELECT DISTINCT pod_uid, t FROM pod_phase WHERE ${IN_UNIT}`,
+    unitParameters(unit),
+  );
+  return new Set(rows.map((row) => podEndKey(row.pod_uid, Number(row.t))));
+}
+
+async function readHostNetwork(store: UsageStore, cluster: string): Promise<Set<string>> {
+  const rows = await store.rows<{ pod_key: string }>(
+    'SELECT DISTINCT pod_key FROM host_network WHERE cluster = {cluster:String}',
+    { cluster },
+  );
+  return new Set(rows.map((row) => row.pod_key));
+}
+
+function minimum(values: readonly number[]): number[] {
+  return values.length === 0 ? [] : [values.reduce((a, b) => Math.min(a, b))];
+}

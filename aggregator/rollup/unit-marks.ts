@@ -1,0 +1,75 @@
+/**
+ * Which units (cluster, hour) are to be rolled up: those marked higher than rolled by any source. A source is
+ * a topic-partition, whose marks are one past the newest offset that touched the unit, or a roll-up process,
+ * whose marks are a sequence of its own. A unit may be marked before the data it waits for is stored; it is
+ * rolled for good only up to what the journal says is complete.
+ */
+import type { UsageStore } from '../store/usage-store.ts';
+
+export interface UnitMark {
+  readonly cluster: string;
+  readonly hour: number;
+  readonly source: string;
+  readonly marked: bigint;
+}
+
+export async function markUnits(store: UsageStore, marks: readonly UnitMark[]): Promise<void> {
+  await store.insert(
+    'unit_mark',
+    marks.map((mark) => ({ ...key(mark), marked: mark.marked, rolled: 0, rolled_at: 0 })),
+  );
+}
+
+/** The marks were honoured: the unit was read after everything they stand for had been stored. */
+export async function unmarkUnits(
+  store: UsageStore,
+  marks: readonly UnitMark[],
+  atMs: number,
+): Promise<void> {
+  await store.insert(
+    'unit_mark',
+    // In JSON an integer is the ticks of a DateTime64, here ms; a fraction is refused.
+    marks.map((mark) => ({ ...key(mark), marked: 0, rolled: mark.marked, rolled_at: atMs })),
+  );
+}
+
+/** Marks not yet honoured, oldest hour first. */
+export async function openMarks(store: UsageStore): Promise<readonly UnitMark[]> {
+  const rows = await store.rows<{ cluster: string; seconds: number; source: string; newest: string }>(
+    `SELECT cluster, toUnixTimestamp(hour) AS seconds, source, max(marked) AS newest
+     FROM unit_mark GROUP BY cluster, hour, source HAVING newest > max(rolled) ORDER BY cluster, hour`,
+  );
+  return rows.map((row) => ({
+    cluster: row.cluster,
+    hour: row.seconds * 1000,
+    source: row.source,
+    marked: BigInt(row.newest),
+  }));
+}
+
+/**
+ * Mark again what was rolled up since: after a power failure its rows may be gone although the mark is not.
+ */
+export async function remarkRolledSince(store: UsageStore, sinceMs: number, source: string): Promise<void> {
+  await store.command(
+    `INSERT INTO unit_mark (cluster, hour, source, marked, rolled, rolled_at)
+     SELECT DISTINCT cluster, hour, {source:String}, 1, 0, toDateTime64(0, 3, 'UTC') FROM unit_mark
+     WHERE rolled_at >= toDateTime64({since:Float64}, 3, 'UTC')`,
+    { source, since: sinceMs / 1000 },
+  );
+}
+
+/** One past the newest offset of each source that is stored with everything belonging to it. */
+export async function journalPosition(store: UsageStore, source: string): Promise<bigint> {
+  const slash = source.lastIndexOf('/');
+  const [row] = await store.rows<{ next: string }>(
+    `SELECT last_offset + 1 AS next FROM batch WHERE topic = {topic:String} AND partition = {partition:UInt16}
+     ORDER BY topic DESC, partition DESC, first_offset DESC LIMIT 1`,
+    { topic: source.slice(0, slash), partition: Number(source.slice(slash + 1)) },
+  );
+  return row === undefined ? 0n : BigInt(row.next);
+}
+
+function key(mark: UnitMark): { cluster: string; hour: number; source: string } {
+  return { cluster: mark.cluster, hour: mark.hour / 1000, source: mark.source };
+}

@@ -1,0 +1,179 @@
+import { describe, expect, test } from 'vitest';
+
+import { ParameterReader } from '../../../../aggregator/api/parameters.ts';
+import {
+  MAX_RANGE_DAYS,
+  MAX_WINDOWS,
+  parseUsageQuery,
+  type UsageQuery,
+} from '../../../../aggregator/api/usage-query.ts';
+
+const NOW_MS = Date.parse('2026-03-29T10:40:12.345Z');
+
+type Parameters = Readonly<Record<string, string | string[]>>;
+
+function parsed(parameters: Parameters): UsageQuery {
+  const result = parseUsageQuery(ParameterReader.fromQuery(parameters), NOW_MS);
+  if (!result.ok) throw new Error(JSON.stringify(result.problems));
+  return result.query;
+}
+
+/** `parameter: code` of every problem. */
+function problems(parameters: Parameters): string[] {
+  const result = parseUsageQuery(ParameterReader.fromQuery(parameters), NOW_MS);
+  return result.ok ? [] : result.problems.map((one) => `${one.parameter}: ${one.code}`);
+}
+
+function detail(parameters: Parameters): string {
+  const result = parseUsageQuery(ParameterReader.fromQuery(parameters), NOW_MS);
+  return result.ok ? '' : result.problems.map((one) => one.detail).join(' ');
+}
+
+describe('the range', () => {
+  test('is the running hour and the 23 before it unless told otherwise', () => {
+    const query = parsed({});
+    expect(new Date(query.fromMs).toISOString()).toBe('2026-03-28T11:00:00.000Z');
+    expect(new Date(query.toMs).toISOString()).toBe('2026-03-29T11:00:00.000Z');
+    expect(query.windows).toEqual([{ startMs: query.fromMs, endMs: query.toMs }]);
+  });
+
+  test('without `from` is the day before `to`; without `to` it ends with the running hour', () => {
+    expect(parsed({ to: '2026-01-02T03:15Z' }).fromMs).toBe(Date.parse('2026-01-01T03:15Z'));
+    expect(parsed({ from: '2026-03-29T00:00Z' }).toMs).toBe(Date.parse('2026-03-29T11:00Z'));
+  });
+
+  test.each([
+    ['2026-01-31T00:00:00Z', '2026-01-31T00:00:00.000Z'],
+    ['2026-01-31t00:00z', '2026-01-31T00:00:00.000Z'],
+    ['2026-01-31T01:00:00.000+01:00', '2026-01-31T00:00:00.000Z'],
+    ['2026-01-31T05:45:00 05:45', '2026-01-31T00:00:00.000Z'],
+  ])('takes %s, by its offset (an unescaped + is a space)', (from, expected) => {
+    expect(new Date(parsed({ from, to: '2026-02-01T00:00Z' }).fromMs).toISOString()).toBe(expected);
+  });
+
+  test.each([
+    '2026-01-31',
+    '2026-01-31T00:00:00',
+    '1767225600',
+    'yesterday',
+    '2026-02-30T00:00Z',
+    '2026-01-01T25:00Z',
+  ])('refuses %s: it is no instant', (from) => {
+    expect(problems({ from, to: '2026-03-01T00:00Z' })).toEqual(['from: not_a_time']);
+  });
+
+  test('has to lie on quarters of an hour, and the nearest ones are named', () => {
+    const off = { from: '2026-01-01T00:07Z', to: '2026-01-01T01:00:00.001Z' };
+    expect(problems(off)).toEqual(['from: off_grain', 'to: off_grain']);
+    expect(detail(off)).toContain('2026-01-01T00:00:00Z or 2026-01-01T00:15:00Z');
+  });
+
+  test('is neither empty nor backward', () => {
+    const instant = '2026-01-01T00:00Z';
+    expect(problems({ from: instant, to: instant })).toEqual(['from: empty_range']);
+    expect(problems({ from: '2026-01-02T00:00Z', to: instant })).toEqual(['from: empty_range']);
+    expect(detail({ from: '2027-01-01T00:00Z' })).toContain('2026-03-29T11:00:00Z');
+  });
+
+  test(`has at most ${MAX_RANGE_DAYS} days`, () => {
+    expect(problems({ from: '2025-01-01T00:00Z', to: '2026-02-05T00:00Z' })).toEqual([]);
+    expect(problems({ from: '2025-01-01T00:00Z', to: '2026-02-05T00:15Z' })).toEqual(['to: range_too_long']);
+  });
+
+  test('lies where usage can be', () => {
+    expect(problems({ from: '1970-01-01T00:00Z', to: '9999-01-01T00:00Z' })).toEqual([
+      'from: out_of_bounds',
+      'to: out_of_bounds',
+    ]);
+  });
+});
+
+describe('windows', () => {
+  test('are hours, days or months of a zone, in either case of letters', () => {
+    const day = {
+      from: '2026-03-29T00:00+01:00',
+      to: '2026-03-30T00:00+02:00',
+      windowTimeZone: 'Europe/Berlin',
+    };
+    expect(parsed({ ...day, windowSize: 'hour' }).windows).toHaveLength(23);
+    expect(parsed({ ...day, windowSize: 'DAY' }).windows).toHaveLength(1);
+    expect(parsed({ ...day, windowSize: 'Month' }).windows).toHaveLength(1);
+  });
+
+  test('of a minute are refused with what there is instead', () => {
+    expect(problems({ windowSize: 'MINUTE' })).toEqual(['windowSize: window_size_not_supported']);
+    expect(detail({ windowSize: 'MINUTE' })).toContain('HOUR, DAY, MONTH');
+    expect(problems({ windowSize: 'WEEK' })).toEqual(['windowSize: unknown_window_size']);
+  });
+
+  test('need a zone of the IANA database', () => {
+    expect(problems({ windowTimeZone: 'Europe/Atlantis' })).toEqual(['windowTimeZone: unknown_time_zone']);
+    expect(problems({ windowTimeZone: '+01:00' })).toEqual(['windowTimeZone: unknown_time_zone']);
+  });
+
+  test(`are at most ${MAX_WINDOWS}`, () => {
+    const year = { from: '2025-01-01T00:00Z', to: '2026-01-01T00:00Z' };
+    expect(problems({ ...year, windowSize: 'HOUR' })).toEqual(['windowSize: too_many_windows']);
+    expect(parsed({ ...year, windowSize: 'DAY' }).windows).toHaveLength(365);
+  });
+});
+
+describe('groups and filters', () => {
+  test('groups come as a list, repeated or both, and in one order', () => {
+    expect(parsed({ groupBy: ['namespace, tenant', 'cluster'] }).groupBy).toEqual([
+      'tenant',
+      'cluster',
+      'namespace',
+    ]);
+    expect(problems({ groupBy: 'tenant,workload' })).toEqual(['groupBy: unknown_group']);
+  });
+
+  test('filters hold together; a dimension that is not filtered is absent', () => {
+    const query = parsed({ tenant: ['b', 'a', 'b'], 'filterGroupBy[tenant]': ['a', 'c'], cluster: 'north' });
+    expect(query.filters).toEqual({ tenant: ['a'], cluster: ['north'] });
+  });
+
+  test('filters have at most 100 values of at most 256 characters', () => {
+    const names = Array.from({ length: 101 }, (_, index) => `t${index}`);
+    expect(problems({ tenant: names })).toEqual(['tenant: too_many_values']);
+    expect(problems({ tenant: names.slice(0, 100) })).toEqual([]);
+    expect(problems({ tenant: 'x'.repeat(257) })).toEqual(['tenant: out_of_bounds']);
+  });
+});
+
+describe('problems', () => {
+  test('are told all at once', () => {
+    const wrong = {
+      from: ['2026-01-01T00:00Z', '2026-01-02T00:00Z'],
+      to: 'tomorrow',
+      windowSize: 'WEEK',
+      windowTimeZone: 'Mars/Olympus',
+      tenant: '',
+      groupBy: 'pod',
+      windowsize: 'DAY',
+    };
+    expect(problems(wrong).sort()).toEqual([
+      'from: repeated_parameter',
+      'groupBy: unknown_group',
+      'tenant: empty_value',
+      'to: not_a_time',
+      'windowSize: unknown_window_size',
+      'windowTimeZone: unknown_time_zone',
+      'windowsize: unknown_parameter',
+    ]);
+    expect(detail(wrong)).toContain('did you mean "windowSize"?');
+  });
+
+  test('of a body name its parameters as a query string would', () => {
+    const reader = ParameterReader.fromBody({ tenant: [1], filterGroupBy: { cluster: 'a', pod: 'b' } });
+    const result = parseUsageQuery(reader, NOW_MS);
+    expect(result).toMatchObject({
+      ok: false,
+      problems: [
+        { parameter: 'tenant', code: 'not_text' },
+        { parameter: 'filterGroupBy[pod]', code: 'unknown_parameter' },
+      ],
+    });
+    expect(ParameterReader.fromBody([]).problems).toMatchObject([{ code: 'not_an_object' }]);
+  });
+});
