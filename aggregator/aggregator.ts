@@ -14,6 +14,7 @@ import { Ingest } from './ingest/ingest.ts';
 import { RestartPoint, SAFE_AGE_MS } from './ingest/restart-point.ts';
 import { RollUp } from './rollup/roll-up.ts';
 import { journalPosition, openMarks, remarkRolledSince } from './rollup/unit-marks.ts';
+import { Retention } from './store/retention.ts';
 import type { UsageStore } from './store/usage-store.ts';
 
 export interface AggregatorConfig {
@@ -44,6 +45,7 @@ export class Aggregator {
   readonly #deps: AggregatorDeps;
   readonly #topics: readonly string[];
   readonly #restartPoint: RestartPoint;
+  readonly #retention: Retention;
   readonly #stopping = new AbortController();
   #consumer: LogConsumer | undefined;
   #loops: Promise<unknown>[] = [];
@@ -53,6 +55,7 @@ export class Aggregator {
     this.#deps = deps;
     this.#topics = config.clusters.map((cluster) => TOPIC_PREFIX + cluster);
     this.#restartPoint = new RestartPoint(config.restartFile);
+    this.#retention = new Retention(config.settings, deps);
   }
 
   /** Resolves when the role runs; `failed` is told of a fault that ends it later. */
@@ -150,6 +153,7 @@ export class Aggregator {
     const { clock, retain } = this.#deps;
     await this.#restartPoint.note(clock.now(), (await this.#consumer?.committed()) ?? []);
     await retain();
+    await this.#retention.enforce();
   }
 }
 

@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import type { MeteringSettings } from '../../core/metering/settings.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
+import { frozenBefore } from '../store/retention.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { SeriesCache } from './unit-inputs.ts';
 import type { Unit } from './unit-key.ts';
@@ -45,7 +46,7 @@ export class RollUp {
   /** Roll up whatever is marked, until the signal aborts; the number of units done. */
   async pass(signal?: AbortSignal): Promise<number> {
     const newest = await this.#newestHours();
-    const marks = await this.#honourable(await openMarks(this.#store));
+    const marks = await this.#honourable(await this.#unfrozen(await openMarks(this.#store)));
     let done = 0;
     for (const [cluster, ofCluster] of Map.groupBy(marks, (mark) => mark.cluster)) {
       done += await this.#cluster(ofCluster, { cluster, hour: newest.get(cluster) ?? 0 }, signal);
@@ -117,6 +118,19 @@ export class RollUp {
     const hour = new Date(unit.hour).toISOString();
     this.#facts.event('unitRolledUp', { cluster: unit.cluster, hour, samples, rows, durationMs });
     return followUps;
+  }
+
+  /** An hour whose samples are past their retention stays as it is; its marks are taken off and told. */
+  async #unfrozen(marks: readonly UnitMark[]): Promise<readonly UnitMark[]> {
+    const floor = await frozenBefore(this.#store);
+    const frozen = marks.filter((mark) => mark.hour < floor);
+    if (frozen.length === 0) return marks;
+    for (const { cluster, hour } of frozen) {
+      const reason = 'its samples are past their retention';
+      this.#facts.event('hourFrozen', { cluster, hour: new Date(hour).toISOString(), reason });
+    }
+    await unmarkUnits(this.#store, frozen, this.#clock.now());
+    return marks.filter((mark) => mark.hour >= floor);
   }
 
   async #newestHours(): Promise<Map<string, number>> {

@@ -25,7 +25,8 @@ export function decodeResource(message: Uint8Array): Map<string, string> | undef
   const attributes = new Map<string, string>();
   const good = fields(message, (field, value) => {
     const pair = field === 1 && value instanceof Uint8Array ? decodeKeyValue(value) : undefined;
-    if (pair !== undefined && pair.value !== '' && !attributes.has(pair.key)) attributes.set(pair.key, pair.value);
+    if (pair !== undefined && pair.value !== '' && !attributes.has(pair.key))
+      attributes.set(pair.key, pair.value);
   });
   return good ? attributes : undefined;
 }

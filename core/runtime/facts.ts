@@ -312,6 +312,11 @@ const runtimeFacts = {
   retrying: warn<{ operation: string; attempt: number; waitMs: number; error: unknown }>(
     'trying again after a fault',
   ).counter('gh0stmeter_retries_total', 'Operations tried again', { labels: ['operation'] }),
+  partitionDropped: info<{ table: string; partition: string }>(
+    'partition past its retention dropped',
+  ).counter('gh0stmeter_dropped_partitions_total', 'Partitions of the store dropped by retention', {
+    labels: ['table'],
+  }),
   migrated: info<{ from: number; to: number; durationMs: number }>('store schema migrated').gauge(
     'gh0stmeter_schema_version_number',
     'Newest migration of the store',
