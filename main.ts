@@ -23,6 +23,7 @@ import { csv } from './core/runtime/csv.ts';
 import { MeteringError } from './core/runtime/errors.ts';
 import { Lifecycle, stopOnSignals, type Part } from './core/runtime/lifecycle.ts';
 import { meteringSettingsSchema, type MeteringSettings } from './core/runtime/settings.ts';
+import { startTracing } from './core/runtime/telemetry-tracing.ts';
 import { telemetryToStderr, type Telemetry } from './core/runtime/telemetry.ts';
 
 const SCHEMA_DIRECTORY = join(import.meta.dirname, 'aggregator/store/schema');
@@ -89,6 +90,7 @@ function objectOf(columns: readonly string[], record: readonly string[]): Record
 async function runAll(options: OptionsOf<'all'>): Promise<number> {
   const clock = clockAt(options.speed);
   const telemetry = telemetryToStderr(options.verbose === true ? 'debug' : 'warn', new SystemClock());
+  const tracing = await startTracing();
   const settings = readSettings(options.settings);
   const directory = options.data ?? 'data';
   await mkdir(directory, { recursive: true });
@@ -127,6 +129,7 @@ async function runAll(options: OptionsOf<'all'>): Promise<number> {
   announce({ api, cluster, directory, simulated: targets === undefined });
   const outcome = await lifecycle.ended;
   await telemetry.close();
+  await tracing.close();
   process.stdout.write(`Stopped (${outcome.reason}); the next start goes on from here.\n`);
   return outcome.clean ? 0 : 1;
 }

@@ -16,6 +16,7 @@ import {
   type MetricDefinition,
 } from './facts.ts';
 import { formatLine, type LineFormat } from './log-line.ts';
+import { recordSpan } from './telemetry-tracing.ts';
 
 /**
  * Input: named facts of the catalogue. Output: one log line each (from `level` up) and the metrics the
@@ -72,6 +73,10 @@ export class Telemetry implements FactSink {
     const fact: FactDefinition<object> = facts[name];
     const values: Readonly<Record<string, unknown>> = { ...(fields as object) };
     for (const metric of fact.metrics) this.#record(metric, values);
+    const { durationMs } = values;
+    if (typeof durationMs === 'number') {
+      recordSpan(name, { endMs: this.#deps.clock.now(), durationMs }, values);
+    }
     if (!this.#writes(fact.level)) return;
     const runbook = fact.runbook === undefined ? {} : { runbook: `docs/runbooks/${fact.runbook}.md` };
     this.#deps.output.write(
