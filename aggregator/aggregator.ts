@@ -4,14 +4,16 @@
  * state.
  */
 import { randomUUID } from 'node:crypto';
-import type { LogConsumer, LogPosition, SampleLog } from '../core/eventlog/sample-log.ts';
+import type { LogPosition, SampleLog } from '../core/eventlog/sample-log.ts';
 import type { MeteringSettings } from '../core/metering/settings.ts';
 import { every, type Clock } from '../core/runtime/clock.ts';
 import { MeteringError } from '../core/runtime/errors.ts';
 import type { FactSink } from '../core/runtime/facts.ts';
+import { retried } from '../core/runtime/retry.ts';
 import type { ReadinessCheck } from './api/health.ts';
 import { Ingest } from './ingest/ingest.ts';
-import { RestartPoint, SAFE_AGE_MS } from './ingest/restart-point.ts';
+import { Reread } from './ingest/reread.ts';
+import { RestartPoint } from './ingest/restart-point.ts';
 import { RollUp } from './rollup/roll-up.ts';
 import { journalPosition, openMarks, remarkRolledSince } from './rollup/unit-marks.ts';
 import { Retention } from './store/retention.ts';
@@ -36,7 +38,8 @@ export interface AggregatorDeps {
 
 const GROUP = 'aggregator';
 const TOPIC_PREFIX = 'usage.';
-const MAX_BATCH_BYTES = 8 * 1024 * 1024;
+/** Large, so that a backlog is worked off in few inserts; at the head of the log batches are small by themselves. */
+const MAX_BATCH_BYTES = 32 * 1024 * 1024;
 const POLL_MS = 500;
 const HOUSEKEEPING_MS = 60_000;
 
@@ -47,7 +50,7 @@ export class Aggregator {
   readonly #restartPoint: RestartPoint;
   readonly #retention: Retention;
   readonly #stopping = new AbortController();
-  #consumer: LogConsumer | undefined;
+  #consumer: Reread | undefined;
   #loops: Promise<unknown>[] = [];
 
   constructor(config: AggregatorConfig, deps: AggregatorDeps) {
@@ -62,9 +65,8 @@ export class Aggregator {
   async start(failed: (error: unknown) => void): Promise<void> {
     const { store, log, clock, facts } = this.#deps;
     const { settings } = this.#config;
-    this.#consumer = await log.consumer({ group: GROUP, topics: this.#topics });
     await this.#refuseLostLog();
-    await this.#recover(this.#consumer);
+    this.#consumer = await this.#recover();
     const ingest = new Ingest(
       {
         settings,
@@ -77,15 +79,24 @@ export class Aggregator {
     const rollUp = new RollUp({ settings }, { store, clock, facts });
     const { signal } = this.#stopping;
     const housekeeping = every(clock, { intervalMs: HOUSEKEEPING_MS, signal }, () => this.#keepHouse());
-    this.#loops = [ingest.run(this.#consumer, signal), rollUp.run(signal), housekeeping];
+    this.#loops = [ingest.run(this.#consumer, signal), this.#rollUpWhenCaughtUp(rollUp), housekeeping];
     for (const loop of this.#loops) loop.catch(failed);
+  }
+
+  /** While what may be gone is read again, an hour could be rolled up without it. */
+  async #rollUpWhenCaughtUp(rollUp: RollUp): Promise<void> {
+    const { signal } = this.#stopping;
+    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    await Promise.race([this.#consumer?.caughtUp, stopped]);
+    await rollUp.run(signal);
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
     const ends = await Promise.allSettled(this.#loops);
     await this.#consumer?.close();
-    if (ends.every((end) => end.status === 'fulfilled')) await this.#restartPoint.close();
+    const clean = ends.every((end) => end.status === 'fulfilled') && this.#consumer?.isCaughtUp === true;
+    if (clean) await this.#restartPoint.close();
   }
 
   checks(): ReadinessCheck[] {
@@ -111,7 +122,8 @@ export class Aggregator {
     const committed = (await this.#consumer?.committed()) ?? [];
     const at = new Map(committed.map((position) => [sourceOf(position), position.next]));
     const ends = await this.#deps.log.endPositions(this.#topics);
-    return ends.reduce((sum, end) => sum + end.next - (at.get(sourceOf(end)) ?? 0n), 0n);
+    const again = this.#consumer?.remaining ?? 0n;
+    return ends.reduce((sum, end) => sum + end.next - (at.get(sourceOf(end)) ?? 0n), again);
   }
 
   /**
@@ -131,29 +143,45 @@ export class Aggregator {
     }
   }
 
-  /** After an unclean stop: read again, and roll up again, what may not have reached the disk. */
-  async #recover(consumer: LogConsumer): Promise<void> {
-    const { store, clock, facts } = this.#deps;
-    const { unclean, positions } = await this.#restartPoint.begin(clock.now());
-    if (!unclean) return;
-    const safe = new Map(positions.map((position) => [sourceOf(position), position.next]));
+  /** After an unclean stop: read again, then roll up again, what may not have reached the disk. */
+  async #recover(): Promise<Reread> {
+    const { store, log, clock, facts } = this.#deps;
+    const { unclean, sinceMs, positions } = await this.#restartPoint.begin();
+    const retrying = { operation: 'mark what to roll up again', clock, facts, signal: this.#stopping.signal };
+    const consumer = new Reread(await log.consumer({ group: GROUP, topics: this.#topics }), async () => {
+      if (!unclean) return;
+      await retried(() => remarkRolledSince(store, sinceMs, `restart:${randomUUID()}`), retrying);
+    });
+    const committed = await consumer.committed();
+    await consumer.begin(await this.#back(committed, unclean ? positions : committed));
+    return consumer;
+  }
+
+  /** Positions to go back to: the safe ones, and never beyond what the store's own journal knows. */
+  async #back(committed: readonly LogPosition[], safe: readonly LogPosition[]): Promise<LogPosition[]> {
+    const safeAt = new Map(safe.map((position) => [sourceOf(position), position.next]));
     const back: LogPosition[] = [];
-    for (const committed of await consumer.committed()) {
-      const next = safe.get(sourceOf(committed)) ?? 0n;
-      if (next >= committed.next) continue;
-      const { topic, partition } = committed;
-      facts.event('consumerRewound', { topic, partition, from: committed.next, to: next });
+    for (const { topic, partition, next: from } of committed) {
+      const source = sourceOf({ topic, partition });
+      const journal = await journalPosition(this.#deps.store, source);
+      const wanted = safeAt.get(source) ?? 0n;
+      const next = journal < wanted ? journal : wanted;
+      if (next >= from) continue;
+      this.#deps.facts.event('consumerRewound', { topic, partition, from, to: next });
       back.push({ topic, partition, next });
     }
-    await consumer.seek(back);
-    await remarkRolledSince(store, clock.now() - SAFE_AGE_MS, `restart:${randomUUID()}`);
+    return back;
   }
 
   async #keepHouse(): Promise<void> {
-    const { clock, retain } = this.#deps;
-    await this.#restartPoint.note(clock.now(), (await this.#consumer?.committed()) ?? []);
+    const { clock, facts, retain } = this.#deps;
+    const consumer = this.#consumer;
+    // Until everything is read again, the log must keep it, and what is committed may not all be on disk.
+    if (consumer?.isCaughtUp !== true) return;
+    await this.#restartPoint.note(clock.now(), await consumer.committed());
     await retain();
-    await this.#retention.enforce();
+    const retrying = { operation: 'enforce retention', clock, facts, signal: this.#stopping.signal };
+    await retried(() => this.#retention.enforce(), retrying);
   }
 }
 

@@ -11,9 +11,10 @@ export interface Target {
   readonly id: bigint;
   readonly job: string;
   readonly instance: string;
-  /** Earliest successful scrape met so far, and newest `up` of any value. */
+  /** Earliest successful scrape met so far, newest `up` of any value, newest successful one. */
   firstScrape: number;
   newestUp: number;
+  newestSuccess: number;
   /** Newest first sighting of a series by this target. */
   newestBirth: number;
   newestProcessStart: number;

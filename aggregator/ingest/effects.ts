@@ -7,10 +7,12 @@
  * themselves included: they are marked after the write, and come out the same when a crash lets the batch be
  * delivered again.
  */
-import { HOUR_MS, owningHour } from '../../core/metering/hour.ts';
+import { owningHour } from '../../core/metering/hour.ts';
 import { GAP_MS } from '../conversion/flags.ts';
 import type { Parameters, UsageStore } from '../store/usage-store.ts';
 import type { Batch, Facts, Scrape, Target } from './batch.ts';
+import { LabelEffects } from './label-effects.ts';
+import { FOR_EVER, hoursOf, markedHours, OPEN_UNITS } from './marked-hours.ts';
 
 /** Hours by cluster. */
 export class TouchedHours {
@@ -23,32 +25,35 @@ export class TouchedHours {
   }
 }
 
-const FOR_EVER = 9223372036854775807n;
 /** Parameters of one statement; more are asked in several. */
 const CHUNK = 2_000;
-
-interface NamespaceHead {
-  readonly t: number;
-  readonly tenant: string;
-}
 
 export class Effects {
   readonly #store: UsageStore;
   readonly #latenessMs: number;
-  /** Newest label sighting per cluster and namespace, as far as this process knows. */
-  readonly #heads = new Map<string, NamespaceHead>();
-  readonly #headsLoaded = new Set<string>();
+  readonly #labels: LabelEffects;
   readonly #newestHour = new Map<string, number>();
 
   constructor(store: UsageStore, latenessMs: number) {
     this.#store = store;
     this.#latenessMs = latenessMs;
+    this.#labels = new LabelEffects(store);
   }
 
   reset(): void {
-    this.#heads.clear();
-    this.#headsLoaded.clear();
+    this.#labels.reset();
     this.#newestHour.clear();
+  }
+
+  /** What was judged of this batch did not reach the store: judge it anew, against what is there. */
+  forget(batch: Batch): void {
+    this.reset();
+    const { scrapes, processStarts } = batch.facts;
+    for (const { target } of [...scrapes, ...processStarts]) {
+      target.settled = false;
+      target.firstScrape = Infinity;
+      target.newestUp = target.newestSuccess = target.newestProcessStart = -Infinity;
+    }
   }
 
   /** Units that facts new to the store will change. Before the facts are written. */
@@ -63,6 +68,9 @@ export class Effects {
         touched.add(cluster, await this.#hostNetwork(cluster, podKeys));
       }
     }
+    for (const [cluster, feeds] of groupBy(batch.feeds, (feed) => feed.target.cluster)) {
+      for (const chunk of chunks(feeds)) touched.add(cluster, await this.#feeds(cluster, chunk));
+    }
     return touched;
   }
 
@@ -71,13 +79,13 @@ export class Effects {
     const touched = new TouchedHours();
     const { facts, sightings } = batch;
     for (const [cluster, scrapes] of groupBy(facts.scrapes, (scrape) => scrape.target.cluster)) {
-      touched.add(cluster, await this.#coverage(cluster, scrapes));
       await this.#settle(cluster, scrapes);
+      touched.add(cluster, await this.#coverage(cluster, scrapes));
       for (const chunk of chunks(lateScrapes(scrapes))) await this.#lateUps(cluster, chunk, touched);
     }
     await this.#processStarts(facts, touched);
     for (const [cluster, labels] of groupBy(facts.labels, (label) => label.cluster)) {
-      await this.#labels(cluster, labels, touched);
+      touched.add(cluster, await this.#labels.of(cluster, labels));
     }
     const rejected = sightings.filter((sighting) => sighting.rejected);
     for (const [cluster, seen] of groupBy(rejected, (sighting) => sighting.target.cluster)) {
@@ -123,15 +131,35 @@ export class Effects {
   }
 
   async #hostNetwork(cluster: string, podKeys: readonly string[]): Promise<number[]> {
-    const rows = await this.#store.rows<{ seconds: number }>(
+    return await hoursOf(
+      this.#store,
       `SELECT DISTINCT toUnixTimestamp(hour) AS seconds FROM closings
        WHERE cluster = {cluster:String} AND series IN (
          SELECT series FROM series WHERE cluster = {cluster:String} AND pod_key IN (
            SELECT arrayJoin({podKeys:Array(String)}) EXCEPT
-           SELECT pod_key FROM host_network WHERE cluster = {cluster:String}))`,
+           SELECT pod_key FROM host_network WHERE cluster = {cluster:String}))
+       UNION DISTINCT ${OPEN_UNITS}`,
       { cluster, podKeys },
     );
-    return rows.map((row) => row.seconds * 1000);
+  }
+
+  /** A target that turns out to feed a meter has been expected to since its first scrape. */
+  async #feeds(cluster: string, feeds: Batch['feeds']): Promise<number[]> {
+    const targets = [...new Set(feeds.map((feed) => feed.target.id))];
+    const rows = await this.#store.rows<{ target: string; meters: string[]; first: string }>(
+      `SELECT t.target AS target, groupUniqArray(toString(f.meter)) AS meters, min(t.first_scrape) AS first
+       FROM target AS t LEFT JOIN feed AS f ON t.cluster = f.cluster AND t.target = f.target
+       WHERE t.cluster = {cluster:String} AND t.target IN {targets:Array(UInt64)} GROUP BY t.target`,
+      { cluster, targets },
+    );
+    const known = new Map(rows.map((row) => [row.target, row]));
+    const firsts = feeds
+      .filter(({ target, meter }) => known.get(target.id.toString())?.meters.includes(meter) === false)
+      .map(({ target }) => BigInt(known.get(target.id.toString())?.first ?? FOR_EVER))
+      .filter((first) => first !== FOR_EVER)
+      .map(Number);
+    if (firsts.length === 0) return [];
+    return await markedHours(this.#store, cluster, owningHour(least(firsts)), Infinity);
   }
 
   /**
@@ -144,31 +172,40 @@ export class Effects {
       ({ target, t }) => !target.settled || t < target.newestUp || owningHour(t) < newest,
     );
     const before = scrapes
-      .filter(({ target, t }) => target.settled && t >= target.newestUp && t - target.newestUp <= GAP_MS)
-      .map(({ target }) => owningHour(target.newestUp));
+      .filter(
+        ({ target, t, up }) => up === 1 && t > target.newestSuccess && t - target.newestSuccess <= GAP_MS,
+      )
+      .map(({ target }) => owningHour(target.newestSuccess));
     const reached = scrapes.reduce((hour, { t }) => Math.max(hour, owningHour(t)), newest);
     this.#newestHour.set(cluster, reached);
     if (late.length === 0) return before;
     const times = late.map(({ t }) => t);
     const from = owningHour(least(times) - GAP_MS);
     const to = owningHour(-least(times.map((t) => -t)) + this.#latenessMs);
-    return [...before, ...(await this.#markedHours(cluster, from, to))];
+    return [...before, ...(await markedHours(this.#store, cluster, from, to))];
   }
 
-  /** What the store knows of targets that this process meets for the first time. */
+  /** What the store knows of targets that this process meets for the first time; this batch is among it. */
   async #settle(cluster: string, scrapes: readonly Scrape[]): Promise<void> {
     const unsettled = new Map(
       scrapes.filter(({ target }) => !target.settled).map(({ target }) => [target.id.toString(), target]),
     );
     for (const chunk of chunks([...unsettled.keys()])) {
-      const rows = await this.#store.rows<{ target: string; newest: string }>(
-        `SELECT target, max(t) AS newest FROM births
-         WHERE cluster = {cluster:String} AND target IN {targets:Array(UInt64)} GROUP BY target`,
+      const rows = await this.#store.rows<{ id: string; birth: string; scraped: string }>(
+        `SELECT id, max(born) AS birth, max(seen) AS scraped FROM (
+           SELECT target AS id, max(t) AS born, 0 AS seen FROM births
+           WHERE cluster = {cluster:String} AND target IN {targets:Array(UInt64)} GROUP BY target
+           UNION ALL
+           SELECT target, 0, max(t) FROM scrape
+           WHERE cluster = {cluster:String} AND target IN {targets:Array(UInt64)} GROUP BY target
+         ) GROUP BY id`,
         { cluster, targets: chunk.map(BigInt) },
       );
-      for (const { target: id, newest } of rows) {
+      for (const { id, birth, scraped } of rows) {
         const target = unsettled.get(id);
-        if (target !== undefined) target.newestBirth = Math.max(target.newestBirth, Number(newest));
+        if (target === undefined) continue;
+        target.newestBirth = Math.max(target.newestBirth, Number(birth));
+        target.newestUp = Math.max(target.newestUp, Number(scraped));
       }
     }
   }
@@ -209,84 +246,22 @@ export class Effects {
       target.newestProcessStart = Math.max(target.newestProcessStart, t);
       const from = owningHour(shownBefore + 1);
       if (from === owningHour(t)) continue;
-      touched.add(target.cluster, await this.#markedHours(target.cluster, from, owningHour(t)));
+      touched.add(target.cluster, await markedHours(this.#store, target.cluster, from, owningHour(t)));
     }
   }
 
+  /** When the target showed one before t; else just before the first that it reported at all. */
   async #processShownBefore(target: Target, t: number): Promise<number> {
-    const [row] = await this.#store.rows<{ before: string }>(
-      `SELECT max(t) AS before FROM process_start
-       WHERE cluster = {cluster:String} AND target = {target:UInt64} AND t < {t:Int64}`,
+    const [row] = await this.#store.rows<{ before: string; sightings: string; first: string }>(
+      `SELECT
+         (SELECT max(t) FROM process_start
+          WHERE cluster = {cluster:String} AND target = {target:UInt64} AND t < {t:Int64}) AS before,
+         count() AS sightings, min(t) AS first
+       FROM births WHERE cluster = {cluster:String} AND target = {target:UInt64}`,
       { cluster: target.cluster, target: target.id, t },
     );
-    return Number(row?.before ?? 0);
-  }
-
-  async #markedHours(cluster: string, from: number, to: number): Promise<number[]> {
-    const rows = await this.#store.rows<{ seconds: number }>(
-      `SELECT DISTINCT toUnixTimestamp(hour) AS seconds FROM unit_mark WHERE cluster = {cluster:String}
-       AND hour >= toDateTime({from:Int64}, 'UTC') AND hour <= toDateTime({to:Int64}, 'UTC')`,
-      { cluster, from: Math.max(0, from / 1000), to: Math.min(4294967295, to / 1000) },
-    );
-    return rows.map((row) => row.seconds * 1000);
-  }
-
-  async #labels(cluster: string, labels: Facts['labels'], touched: TouchedHours): Promise<void> {
-    await this.#loadHeads(cluster);
-    for (const { namespace, t, tenant } of labels.toSorted((a, b) => a.t - b.t)) {
-      const key = `${cluster}\n${namespace}`;
-      const head = this.#heads.get(key);
-      if (head === undefined || t > head.t) this.#heads.set(key, { t, tenant });
-      if (head !== undefined && t > head.t && tenant === head.tenant) continue;
-      touched.add(cluster, await this.#labelChange(cluster, namespace, t));
-    }
-  }
-
-  /** What was known when this process met the cluster; sightings of this batch are among it. */
-  async #loadHeads(cluster: string): Promise<void> {
-    if (this.#headsLoaded.has(cluster)) return;
-    const rows = await this.#store.rows<{ namespace: string; newest: string; owner: string }>(
-      `SELECT namespace, max(t) AS newest, argMax(tenant, (t, tenant)) AS owner FROM label_history
-       WHERE cluster = {cluster:String} GROUP BY namespace`,
-      { cluster },
-    );
-    for (const { namespace, newest, owner } of rows) {
-      this.#heads.set(`${cluster}\n${namespace}`, { t: Number(newest), tenant: owner });
-    }
-    this.#headsLoaded.add(cluster);
-  }
-
-  /**
-   * Units between a sighting that changes the owner and the next one, and whatever reaches into that time.
-   */
-  async #labelChange(cluster: string, namespace: string, t: number): Promise<number[]> {
-    const [place] = await this.#store.rows<{ before: string[]; here: string[]; next: string }>(
-      `SELECT
-         if(countIf(t < {t:Int64}) = 0, [], [maxIf((t, tenant), t < {t:Int64}).2]) AS before,
-         groupUniqArrayIf(tenant, t = {t:Int64}) AS here,
-         if(countIf(t > {t:Int64}) = 0, ${FOR_EVER}, minIf(t, t > {t:Int64})) AS next
-       FROM label_history WHERE cluster = {cluster:String} AND namespace = {namespace:String}`,
-      { cluster, namespace, t },
-    );
-    if (place === undefined) return [];
-    const [before] = place.before;
-    if (place.here.length < 2 && before !== undefined && before === place.here[0]) return [];
-    const from = before === undefined ? 0 : owningHour(t);
-    const last = BigInt(place.next) === FOR_EVER ? Infinity : owningHour(Number(place.next)) + HOUR_MS;
-    const hours = await this.#markedHours(cluster, from, last);
-    return last === Infinity ? hours : [...hours, ...(await this.#nextUnits(cluster, namespace, last))];
-  }
-
-  async #nextUnits(cluster: string, namespace: string, after: number): Promise<number[]> {
-    const rows = await this.#store.rows<{ seconds: number }>(
-      `SELECT DISTINCT toUnixTimestamp(next) AS seconds FROM (
-         SELECT min(hour) AS next FROM closings
-         WHERE cluster = {cluster:String} AND hour > toDateTime({after:Int64}, 'UTC') AND series IN (
-           SELECT series FROM series WHERE cluster = {cluster:String} AND namespace = {namespace:String})
-         GROUP BY series)`,
-      { cluster, namespace, after: after / 1000 },
-    );
-    return rows.map((row) => row.seconds * 1000);
+    if (row === undefined || Number(row.before) > 0) return Number(row?.before ?? 0);
+    return Number(row.sightings) === 0 ? t - 1 : Math.min(t, Number(row.first)) - 1;
   }
 }
 
@@ -301,6 +276,7 @@ function lateScrapes(scrapes: readonly Scrape[]): Scrape[] {
   for (const { target, t, up } of scrapes) {
     target.newestUp = Math.max(target.newestUp, t);
     if (up !== 1) continue;
+    target.newestSuccess = Math.max(target.newestSuccess, t);
     target.firstScrape = Math.min(target.firstScrape, t);
     target.settled = true;
   }

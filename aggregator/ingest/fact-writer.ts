@@ -1,8 +1,7 @@
 /** Rows that are facts, to the batch; leaves out what this process has already told the store. */
 import { secondsToMs } from '../../core/metering/quantity.ts';
-import type { RowMeaning, UsageRow } from './admission.ts';
 import type { Batch, Target } from './batch.ts';
-import { containerKey } from './source-row.ts';
+import type { FactSource } from './source-row.ts';
 
 export interface FactReading {
   readonly t: number;
@@ -19,8 +18,6 @@ export interface Taken {
   readonly undo: (() => void)[];
 }
 
-type FactMeaning = Exclude<RowMeaning, UsageRow | { kind: 'none' }>;
-
 export class FactWriter {
   /** Smallest start told per container, and the host-network pods told. */
   readonly #containers = new Map<bigint, number>();
@@ -32,7 +29,7 @@ export class FactWriter {
   }
 
   /** False: this reading says nothing. */
-  take(meaning: FactMeaning, target: Target, reading: FactReading, into: Taken): boolean {
+  take({ meaning, target, startKey }: FactSource, reading: FactReading, into: Taken): boolean {
     const { batch } = into;
     if (meaning.kind === 'up') return up(target, reading, batch);
     if (reading.value === undefined) return false;
@@ -41,7 +38,7 @@ export class FactWriter {
       case 'process_start':
         return processStart(target, reading.t, value, batch);
       case 'container_start':
-        return this.#containerStart(target.cluster, meaning.container, value, into);
+        return this.#containerStart(target.cluster, startKey, value, into);
       case 'label':
         batch.facts.labels.push({
           cluster: target.cluster,
@@ -59,8 +56,7 @@ export class FactWriter {
     }
   }
 
-  #containerStart(cluster: string, container: string, seconds: number, { batch, undo }: Taken): boolean {
-    const key = containerKey(cluster, container);
+  #containerStart(cluster: string, key: bigint, seconds: number, { batch, undo }: Taken): boolean {
     if (seconds <= 0 || seconds > MAX_START_SECONDS) return false;
     const start = secondsToMs(seconds);
     const before = this.#containers.get(key);

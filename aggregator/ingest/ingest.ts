@@ -9,8 +9,8 @@
 import type { LogConsumer, LogPosition, LogRecord } from '../../core/eventlog/sample-log.ts';
 import type { MeteringSettings } from '../../core/metering/settings.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
-import { MeteringError } from '../../core/runtime/errors.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
+import { retried } from '../../core/runtime/retry.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { BatchWriter } from './batch-writer.ts';
 import type { Batch } from './batch.ts';
@@ -26,9 +26,6 @@ export interface IngestConfig {
   /** How long the log is waited for before an empty poll returns. */
   readonly pollMs: number;
 }
-
-const FIRST_RETRY_MS = 100;
-const MAX_RETRY_MS = 10_000;
 
 export class Ingest {
   readonly #config: IngestConfig;
@@ -50,7 +47,7 @@ export class Ingest {
   /** Store what these records say, journal row included. Records of one partition are in offset order. */
   async take(records: readonly LogRecord[]): Promise<Batch> {
     const batch = this.#reader.read(records);
-    await this.#writer.write(batch);
+    await this.#write(batch);
     return batch;
   }
 
@@ -67,9 +64,19 @@ export class Ingest {
       });
       if (records.length === 0) continue;
       const batch = this.#reader.read(records);
-      if (!(await this.#persist(batch, signal))) return;
+      const retrying = { operation: 'store a batch', clock: this.#clock, facts: this.#facts, signal };
+      if (!(await retried(() => this.#write(batch), retrying))) return;
       await consumer.commit(positionsOf(batch));
       this.#tell(batch);
+    }
+  }
+
+  async #write(batch: Batch): Promise<void> {
+    try {
+      await this.#writer.write(batch);
+    } catch (error) {
+      this.#effects.forget(batch);
+      throw error;
     }
   }
 
@@ -77,22 +84,6 @@ export class Ingest {
   reset(): void {
     this.#reader.reset();
     this.#effects.reset();
-  }
-
-  /** Try until the batch is stored; false: told to stop while the store was away. */
-  async #persist(batch: Batch, signal: AbortSignal): Promise<boolean> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await this.#writer.write(batch);
-        return true;
-      } catch (error) {
-        if (!(error instanceof MeteringError) || !error.retryable) throw error;
-        const waitMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt);
-        this.#facts.event('retrying', { operation: 'store a batch', attempt, waitMs, error });
-        await this.#clock.sleep(waitMs, signal);
-        if (signal.aborted) return false;
-      }
-    }
   }
 
   #tell(batch: Batch): void {

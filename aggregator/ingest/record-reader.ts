@@ -22,10 +22,17 @@ import { isKnownMetric, meaningOf } from './admission.ts';
 import { Batch, PartitionTally, type Target } from './batch.ts';
 import { FactWriter } from './fact-writer.ts';
 import { RowTable } from './row-table.ts';
-import { IGNORED, SeriesSource, targetId, type SourceRow } from './source-row.ts';
+import {
+  containerKey,
+  IGNORED,
+  SeriesSource,
+  targetId,
+  type FactSource,
+  type SourceRow,
+} from './source-row.ts';
 
 /** Distinct rows remembered; beyond it the memory starts afresh. */
-const MAX_ROWS = 2_000_000;
+const MAX_ROWS = 300_000;
 /** Rejected points of one record that are kept with an excerpt; all are counted. */
 const MAX_EXCERPTS_PER_RECORD = 20;
 const EXCERPT_CHARACTERS = 400;
@@ -132,7 +139,9 @@ export class RecordReader implements OtlpVisitor {
   }
 
   resource(message: Uint8Array): void {
-    const key = Buffer.from(message.buffer, message.byteOffset, message.byteLength).toString('latin1');
+    // The topic says which cluster may speak: what a row means on one topic it need not mean on another.
+    const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+    const key = `${this.#record?.topic ?? ''}\n${bytes.toString('latin1')}`;
     let resource = this.#resources.get(key);
     if (resource === undefined) {
       resource = { number: this.#resources.size + 1, labels: decodeResource(message) };
@@ -183,7 +192,7 @@ export class RecordReader implements OtlpVisitor {
     if (value === MARKER && row.isCounter) return;
     let start = row.isCounter ? milliseconds(cursor.startLow, cursor.startHigh) : 0;
     if (start > t) start = 0;
-    if (row.delta && (start === 0 || start === t)) {
+    if (row.delta && (start === 0 || start === t || t - start > this.#config.settings.rawRetentionMs)) {
       this.#reject('delta_without_start', () => this.#excerpt(cursor));
       return;
     }
@@ -208,17 +217,14 @@ export class RecordReader implements OtlpVisitor {
     this.#tally.touch(cluster, t);
   }
 
-  #fact(row: SourceRow & { kind: 'fact' }, cursor: PointCursor, t: number): void {
+  #fact(row: FactSource, cursor: PointCursor, t: number): void {
     const value = readingOf(cursor, 1);
     if (typeof value === 'string') {
       this.#reject(value, () => this.#excerpt(cursor));
       return;
     }
     const reading = { t, value: value === MARKER ? undefined : exactValue(cursor) };
-    const taken = this.#facts.take(row.meaning, row.target, reading, {
-      batch: this.#batch,
-      undo: this.#undo,
-    });
+    const taken = this.#facts.take(row, reading, { batch: this.#batch, undo: this.#undo });
     if (taken) this.#tally.touch(row.target.cluster, t);
   }
 
@@ -270,7 +276,10 @@ export class RecordReader implements OtlpVisitor {
       return { kind: 'rejected', reason: 'wrong_cluster', excerpt: excerptOf(this.#metric, labels) };
     }
     const target = this.#target(cluster, resource);
-    if (meaning.kind !== 'usage') return { kind: 'fact', meaning, target };
+    if (meaning.kind !== 'usage') {
+      const startKey = meaning.kind === 'container_start' ? containerKey(cluster, meaning.container) : 0n;
+      return { kind: 'fact', meaning, target, startKey };
+    }
     return new SeriesSource(meaning, { metric: this.#metric, target, delta: this.#delta });
   }
 
@@ -287,6 +296,7 @@ export class RecordReader implements OtlpVisitor {
         instance,
         firstScrape: Infinity,
         newestUp: -Infinity,
+        newestSuccess: -Infinity,
         newestBirth: -Infinity,
         newestProcessStart: -Infinity,
         settled: false,
@@ -338,7 +348,7 @@ export class RecordReader implements OtlpVisitor {
 
 function excerptOf(metric: string, labels: Labels): string {
   const pairs = [...labels].map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-  return `${metric}{${pairs.join(',')}}`.slice(0, EXCERPT_CHARACTERS);
+  return `${metric}{${pairs.join(',')}}`.slice(0, EXCERPT_CHARACTERS).toWellFormed();
 }
 
 /** Unix nanoseconds in halves to whole ms, truncated; exact for every 64-bit value. */

@@ -32,8 +32,10 @@ const fileSchema = z.strictObject({
 type Content = z.output<typeof fileSchema>;
 
 export interface Restart {
-  /** False: a fresh start or a clean stop; nothing to repeat. */
+  /** False: a clean stop; nothing to repeat. Without a file nothing is known, and everything is repeated. */
   readonly unclean: boolean;
+  /** What was rolled up from here on, by the clock of the positions, may be gone. */
+  readonly sinceMs: number;
   /** Positions to go back to; a partition that is not named starts from its beginning. */
   readonly positions: readonly LogPosition[];
 }
@@ -46,17 +48,21 @@ export class RestartPoint {
     this.#path = path;
   }
 
-  /** What the last run left; from now on the run counts as unclean until `close`. */
-  async begin(nowMs: number): Promise<Restart> {
+  /**
+   * What the last run left; from now on the run counts as unclean until `close`. Positions age by what was noted after
+   * them, not by the clock: while the machine was off, nothing was written back.
+   */
+  async begin(): Promise<Restart> {
     const before = await this.#read();
-    const safe = before?.history.findLast(({ atMs }) => nowMs - atMs >= SAFE_AGE_MS);
+    const lastMs = before?.history.at(-1)?.atMs ?? 0;
+    const safe = before?.history.findLast(({ atMs }) => lastMs - atMs >= SAFE_AGE_MS);
     this.#content = { clean: false, history: before?.history ?? [] };
     await this.#write();
     const positions = (safe?.positions ?? []).map((position) => ({
       ...position,
       next: BigInt(position.next),
     }));
-    return { unclean: before !== undefined && !before.clean, positions };
+    return { unclean: before?.clean !== true, sinceMs: safe?.atMs ?? 0, positions };
   }
 
   /** Positions are committed at this time; kept once a minute. */

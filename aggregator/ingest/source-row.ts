@@ -9,13 +9,18 @@ import { hash128, hash64 } from './hash.ts';
 
 export type SourceRow =
   | SeriesSource
-  | {
-      readonly kind: 'fact';
-      readonly meaning: Exclude<RowMeaning, UsageRow | { kind: 'none' }>;
-      target: Target;
-    }
+  | FactSource
   | { readonly kind: 'rejected'; readonly reason: PointRejection; readonly excerpt: string }
   | { readonly kind: 'ignored' };
+
+/** A row whose points are facts about other rows, as reported by one target. */
+export interface FactSource {
+  readonly kind: 'fact';
+  readonly meaning: Exclude<RowMeaning, UsageRow | { kind: 'none' }>;
+  readonly target: Target;
+  /** What a container's start is filed under; 0 for other facts. */
+  readonly startKey: bigint;
+}
 
 export const IGNORED: SourceRow = { kind: 'ignored' };
 

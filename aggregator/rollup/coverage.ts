@@ -71,14 +71,14 @@ export async function readCoverage(
   const span = { from: unit.hour, to: end };
   const byMeter = new Map<string, { coveredMs: number; expectedMs: number }>();
   for (const { meter, target, firstScrape } of feeds) {
-    const seen = ups.get(target);
-    if (seen === undefined) continue;
+    const seen = ups.get(target) ?? [];
     const sum = byMeter.get(meter) ?? { coveredMs: 0, expectedMs: 0 };
     sum.coveredMs += coveredMs(seen, span);
     sum.expectedMs += expectedMs(seen, span, { firstScrape, latenessMs: options.latenessMs });
     byMeter.set(meter, sum);
   }
-  return [...byMeter].map(([meter, sum]) => ({ meter, ...sum })).filter((row) => row.expectedMs > 0);
+  // Zeros too: what was expected of an hour before a removal came to light must not stay.
+  return [...byMeter].map(([meter, sum]) => ({ meter, ...sum }));
 }
 
 type Ups = Map<string, UpSample[]>;

@@ -61,7 +61,7 @@ export async function readUnitInputs(
   options: { settings: MeteringSettings; cache: SeriesCache },
 ): Promise<UnitInputs> {
   const { settings, cache } = options;
-  const { series, earliestStart } = await readSeries(store, unit, cache);
+  const { series, starts } = await readSeries(store, unit, cache);
   if (series.size === 0) return nothing(settings);
   const births = await readBirths(store, unit, settings.latenessMs);
   const closings = await readClosingsBefore(store, unit, { series, isNew: (key) => births.has(key) });
@@ -71,15 +71,11 @@ export async function readUnitInputs(
   const podEnds = metas.some((meta) => meta.meter.endsWithPod)
     ? await readPodEnds(store, unit)
     : new Set<string>();
-  const from = Math.min(
-    unit.hour,
-    earliestStart,
-    ...minimum([...closings.values()].map((closing) => closing.t)),
-    ...minimum(
-      [...births.values()].flatMap((birth) => [birth.absentAt ?? Infinity, birth.containerStart || Infinity]),
-    ),
-    processStarts.earliest,
-  );
+  let from = unit.hour;
+  for (const [key, meta] of series) {
+    const known = { closing: closings.get(key), birth: births.get(key), start: starts.get(key) };
+    from = Math.min(from, earliestUsage(meta, known, processStarts.earliest));
+  }
   const namespaces = new Set(metas.map((meta) => meta.namespace));
   const sightings = await readSightings(store, { unit, from, namespaces });
   return {
@@ -91,6 +87,25 @@ export async function readUnitInputs(
     processStarts,
     podEnds,
   };
+}
+
+interface KnownOfSeries {
+  readonly closing: Closing | undefined;
+  readonly birth: BirthEvidence | undefined;
+  /** The smallest start that its samples of the unit carry. */
+  readonly start: number | undefined;
+}
+
+/** No usage of the series lies before this: what owners have to be known for. A start counts only where it can. */
+function earliestUsage(meta: SeriesMeta, known: KnownOfSeries, earliestProcess: number): number {
+  const { closing, birth, start = Infinity } = known;
+  if (meta.delta) return start;
+  if (closing !== undefined) return closing.t;
+  if (birth?.meteringFrom === undefined) return Infinity;
+  const counting = (begin: number): number => Math.max(begin, birth.meteringFrom ?? begin);
+  const container = birth.containerStart > 0 ? counting(birth.containerStart) : Infinity;
+  const process = meta.meter.birth === 'process' ? counting(earliestProcess) : Infinity;
+  return Math.min(counting(start), container, birth.absentAt ?? process);
 }
 
 /** Of an hour without samples: facts and gaps may have marked it. */
@@ -110,9 +125,9 @@ async function readSeries(
   store: UsageStore,
   unit: Unit,
   cache: SeriesCache,
-): Promise<{ series: Map<SeriesKey, SeriesMeta>; earliestStart: number }> {
+): Promise<{ series: Map<SeriesKey, SeriesMeta>; starts: ReadonlyMap<SeriesKey, number> }> {
   const keys: SeriesKey[] = [];
-  let earliestStart = Infinity;
+  const starts = new Map<SeriesKey, number>();
   // series 16, earliest start 8
   const ids = store.rowBinary(
     `SELECT series, minIf(start, start > 0) FROM samples WHERE ${IN_UNIT} GROUP BY series`,
@@ -121,8 +136,10 @@ async function readSeries(
   for await (const { bytes, view } of fixedRows(ids, 24)) {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let at = 0; at < buffer.length; at += 24) {
-      keys.push(buffer.toString('latin1', at, at + 16));
-      earliestStart = Math.min(earliestStart, Number(view.getBigInt64(at + 16, true)) || Infinity);
+      const key = buffer.toString('latin1', at, at + 16);
+      const start = Number(view.getBigInt64(at + 16, true));
+      keys.push(key);
+      if (start > 0) starts.set(key, start);
     }
   }
   const found = new Map<SeriesKey, SeriesMeta>();
@@ -131,7 +148,7 @@ async function readSeries(
     if (meta !== undefined) found.set(key, meta);
     return meta === undefined;
   });
-  if (unknown.length === 0) return { series: found, earliestStart };
+  if (unknown.length === 0) return { series: found, starts };
   for (const [key, meta] of await readMetas(store, unit)) {
     cache.set(key, meta);
     found.set(key, meta);
@@ -140,7 +157,7 @@ async function readSeries(
     keys.every((key) => found.has(key)),
     `every series of ${unit.cluster} is registered before its samples`,
   );
-  return { series: found, earliestStart };
+  return { series: found, starts };
 }
 
 async function readMetas(store: UsageStore, unit: Unit): Promise<Map<SeriesKey, SeriesMeta>> {
@@ -188,8 +205,4 @@ async function readHostNetwork(store: UsageStore, cluster: string): Promise<Set<
     { cluster },
   );
   return new Set(rows.map((row) => row.pod_key));
-}
-
-function minimum(values: readonly number[]): number[] {
-  return values.length === 0 ? [] : [values.reduce((a, b) => Math.min(a, b))];
 }

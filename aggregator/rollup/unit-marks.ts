@@ -33,6 +33,11 @@ export async function unmarkUnits(
   );
 }
 
+/** True for marks of the log; those of a roll-up or a restart stand for what is stored already. */
+export function waitsForJournal(source: string): boolean {
+  return !source.startsWith('rollup:') && !source.startsWith('restart:');
+}
+
 /** Marks not yet honoured, oldest hour first. */
 export async function openMarks(store: UsageStore): Promise<readonly UnitMark[]> {
   const rows = await store.rows<{ cluster: string; seconds: number; source: string; newest: string }>(

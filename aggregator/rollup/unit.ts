@@ -12,7 +12,14 @@ import { fixedRows } from '../store/row-binary.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { nextHours, readClosingsOf, writeClosings } from './closings.ts';
 import { readCoverage, type MeterCoverage } from './coverage.ts';
-import { CounterFold, DeltaFold, GaugeFold, type Closing, type SeriesFold } from './series-fold.ts';
+import {
+  CounterFold,
+  DeltaFold,
+  GaugeFold,
+  type Closing,
+  type SeriesFold,
+  type UsageSink,
+} from './series-fold.ts';
 import {
   podEndKey,
   readUnitInputs,
@@ -25,6 +32,11 @@ import { UsageParts, type UsagePart } from './usage-parts.ts';
 
 /** series 16, t 8, start 8, target 8, value 8 */
 const ROW_BYTES = 48;
+const NOWHERE: UsageSink = {
+  usage: () => undefined,
+  missing: () => undefined,
+  counted: () => undefined,
+};
 const NO_EVIDENCE = { meteringFrom: undefined, absentAt: undefined, containerStart: 0 };
 
 export interface UnitUsage {
@@ -98,7 +110,7 @@ class UnitFold {
     const meta = this.#inputs.series.get(key);
     this.#meta = meta;
     // A series that came while the unit was being read has marked it again; its turn comes then.
-    if (meta === undefined || this.#inputs.hostNetwork.has(meta.podKey)) {
+    if (meta === undefined) {
       this.#fold = undefined;
       return;
     }
@@ -108,7 +120,8 @@ class UnitFold {
 
   #foldOf(meta: SeriesMeta, before: Closing | undefined, key: SeriesKey): SeriesFold {
     const { meter } = meta;
-    const sink = this.#parts;
+    // Closings are the same whether a pod was known to be on the host's network then, or not yet.
+    const sink = this.#inputs.hostNetwork.has(meta.podKey) ? NOWHERE : this.#parts;
     if (meter.kind === 'gauge') {
       const { unitsPerValueMs } = meter;
       return new GaugeFold(before, { maxHoldMs: this.#settings.maxHoldMs, unitsPerValueMs, sink });
@@ -176,7 +189,9 @@ export interface RolledUnit {
 export interface RollUnitOptions extends UnitOptions {
   /** The newest hour of its cluster: nothing follows it yet, so its closings can wait. */
   readonly isOpen: boolean;
-  /** Told of the hours that changed closings change, before the closings are written. */
+  /** The newest hour of the cluster: it has no closings while it is open, but starts from these. */
+  readonly openHour: number;
+  /** Told of the hours to do again: before the closings that change them are written, and after. */
   readonly mark: (hours: ReadonlySet<number>) => Promise<void>;
 }
 
@@ -192,12 +207,16 @@ export async function rollUnit(store: UsageStore, unit: Unit, options: RollUnitO
   let changedHours: ReadonlySet<number> = new Set<number>();
   if (!options.isOpen) {
     const changed = changedClosings(await readClosingsOf(store, unit), usage.closings);
-    changedHours = await nextHours(store, unit, changed);
+    const next = await nextHours(store, unit, changed);
+    changedHours = changed.length > 0 && options.openHour > unit.hour ? next.add(options.openHour) : next;
     await options.mark(changedHours);
     await writeClosings(store, unit, { closings: usage.closings, version });
+    await options.mark(changedHours);
   }
   await writeParts(store, unit, { parts: usage.parts, previous });
   await writeCoverage(store, unit, { coverage, version });
+  // Another process has read later and written sooner: which rows it could not see to zero is open.
+  if ((await readPrevious(store, unit)).newest > version) await options.mark(new Set([unit.hour]));
   return { samples: usage.samples, rows: usage.parts.length, changedHours };
 }
 
@@ -221,6 +240,8 @@ interface PartKey {
 }
 
 interface Previous {
+  /** Newest version that is there. */
+  readonly newest: bigint;
   /** Version of what is about to be computed. */
   readonly version: bigint;
   /** What the unit gave something to before. */
@@ -245,7 +266,7 @@ async function readPrevious(store: UsageStore, unit: Unit): Promise<Previous> {
     namespace,
     meter,
   }));
-  return { version: now > above ? now : above, keys };
+  return { newest: above - 1n, version: now > above ? now : above, keys };
 }
 
 /** New rows of the unit, and zeros where it gave something before and gives nothing now. */

@@ -1,11 +1,13 @@
 /**
  * What is kept how long. Nothing expires by itself: a TTL drops rows at moments of its own, so the same replay would
- * give different tables. Whole partitions are dropped, judged by the newest log timestamp and never by a clock, and
- * the floor under the samples is written down first: an hour below it can no longer see its samples and is frozen.
+ * give different tables. Whole partitions are dropped, judged by the newest log timestamp (the clock can only hold
+ * them back, so that one record from the future empties nothing), once their hours are rolled up, and the floor under the samples is written down first: an hour below it can no longer see its samples and is frozen.
  *
  * A crash between the two leaves a floor with samples below it; the next run drops them.
  */
+import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
+import { openMarks } from '../rollup/unit-marks.ts';
 import type { UsageStore } from './usage-store.ts';
 
 const DAY_MS = 86_400_000;
@@ -29,14 +31,22 @@ const BY_MONTH = [
   'usage_parts',
 ] as const;
 
+export interface RetentionDeps {
+  readonly store: UsageStore;
+  readonly clock: Clock;
+  readonly facts: FactSink;
+}
+
 export class Retention {
   readonly #config: RetentionConfig;
   readonly #store: UsageStore;
+  readonly #clock: Clock;
   readonly #facts: FactSink;
 
-  constructor(config: RetentionConfig, deps: { readonly store: UsageStore; readonly facts: FactSink }) {
+  constructor(config: RetentionConfig, deps: RetentionDeps) {
     this.#config = config;
     this.#store = deps.store;
+    this.#clock = deps.clock;
     this.#facts = deps.facts;
   }
 
@@ -46,7 +56,8 @@ export class Retention {
     if (newest === undefined) return;
     // A record that waited in the log for the lateness may still bring samples as old as the raw retention.
     const { rawRetentionMs, latenessMs } = this.#config;
-    const floor = Math.floor((newest - rawRetentionMs - latenessMs) / DAY_MS) * DAY_MS;
+    const past = Math.min(newest - rawRetentionMs - latenessMs, await this.#oldestOpenHour());
+    const floor = Math.floor(past / DAY_MS) * DAY_MS;
     await this.#store.insert('retention_floor', [{ name: 'samples', floor: Math.max(0, floor / 1000) }]);
     for (const table of BY_DAY) await this.#drop(table, dayOf(floor));
     for (const table of BY_MONTH) await this.#drop(table, monthOf(newest - THIRTEEN_MONTHS_MS));
@@ -58,7 +69,13 @@ export class Retention {
       'SELECT max(newest_timestamp) AS newest FROM batch',
     );
     const newest = Number(row?.newest ?? 0);
-    return newest > 0 ? newest : undefined;
+    return newest > 0 ? Math.min(newest, this.#clock.now()) : undefined;
+  }
+
+  /** What still waits for its roll-up keeps its samples. */
+  async #oldestOpenHour(): Promise<number> {
+    const marks = await openMarks(this.#store);
+    return marks.reduce((oldest, mark) => Math.min(oldest, mark.hour), Infinity);
   }
 
   /** Partitions below `first`, which is named as they are. */

@@ -42,17 +42,17 @@ function narrowed(value: bigint): number | bigint {
 
 const bits = new DataView(new ArrayBuffer(8));
 
-/** The double as mantissa x 2^exponent, multiplied and rounded in integers. */
+/**
+ * The double as mantissa x 2^exponent, multiplied and rounded in integers. What comes here has a fraction
+ * and is not far below a half of the scale: so it is neither 2^52 or more, nor subnormal.
+ */
 function roundedExactly(value: number, scale: bigint): bigint {
   bits.setFloat64(0, value);
   const raw = bits.getBigUint64(0);
   const biased = Number((raw >> 52n) & 0x7ffn);
   const fraction = raw & ((1n << 52n) - 1n);
-  const mantissa = biased === 0 ? fraction : fraction | (1n << 52n);
-  const exponent = (biased === 0 ? 1 : biased) - 1075;
-  const scaled = mantissa * scale;
-  if (exponent >= 0) return scaled << BigInt(exponent);
-  const shift = BigInt(-exponent);
+  const scaled = (fraction | (1n << 52n)) * scale;
+  const shift = BigInt(1075 - biased);
   const floor = scaled >> shift;
   const rest = scaled - (floor << shift);
   const half = 1n << (shift - 1n);

@@ -18,8 +18,9 @@ export function decodeLabels(keyValues: Iterable<Uint8Array>): Map<string, strin
 }
 
 /**
- * The attributes of a Resource message, as far as they are text; undefined: it is malformed. They are no labels, and SDKs
- * put lists there (command lines, addresses), so what is unusable is passed over. Of a key that comes twice the first stays.
+ * The attributes of a Resource message, as far as they are text; undefined: it is malformed. They are no
+ * labels, and SDKs put lists there (command lines, addresses), so what is unusable is passed over. Of a key
+ * that comes twice the first stays.
  */
 export function decodeResource(message: Uint8Array): Map<string, string> | undefined {
   const attributes = new Map<string, string>();

@@ -3,7 +3,7 @@ import { RollUp } from '../../aggregator/rollup/roll-up.ts';
 import { markUnits, openMarks } from '../../aggregator/rollup/unit-marks.ts';
 import { readUsageRows } from '../../aggregator/rollup/usage-rows.ts';
 import { frozenBefore, Retention } from '../../aggregator/store/retention.ts';
-import { SystemClock } from '../../core/runtime/clock.ts';
+import { FastClock, SystemClock, type Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
 import { openTestStore, type TestStore } from '../support/chdb.ts';
 import { fullSettings, logRecord, Pipeline } from '../support/pipeline.ts';
@@ -18,6 +18,9 @@ function vector(): VectorCase {
   return found;
 }
 
+/** A clock that holds nothing back. */
+const FAR: Clock = new FastClock({ startMs: Date.parse('2100-01-01T00:00Z'), speed: 1 });
+
 let opened: TestStore;
 const told: string[] = [];
 const facts: FactSink = { event: (name) => told.push(name) };
@@ -29,13 +32,13 @@ afterEach(async () => {
   await opened.dispose();
 });
 
-async function metered(): Promise<{ retention: Retention; newest: number }> {
+async function metered(): Promise<{ pipeline: Pipeline; retention: Retention; newest: number }> {
   const { settings, records } = vector();
   const pipeline = new Pipeline(opened.store, settings);
   await pipeline.take(records.map((record) => logRecord(record)));
   await pipeline.rollUp();
-  const retention = new Retention(fullSettings(settings), { store: opened.store, facts });
-  return { retention, newest: Math.max(...records.map((record) => record.timestampMs)) };
+  const retention = new Retention(fullSettings(settings), { store: opened.store, clock: FAR, facts });
+  return { pipeline, retention, newest: Math.max(...records.map((record) => record.timestampMs)) };
 }
 
 /** The log goes on: a journal row of a later time. */
@@ -59,9 +62,10 @@ test('samples stay while a late record could still change their hour', async () 
 });
 
 test('samples past their retention go, and usage, births and scrapes outlive them', async () => {
-  const { retention, newest } = await metered();
+  const { pipeline, retention, newest } = await metered();
   const before = await readUsageRows(opened.store);
   await logReaches(newest + 49 * DAY_MS);
+  await pipeline.rollUp();
   await retention.enforce();
   expect(await count('samples')).toBe(0);
   expect(await count('scrape')).toBeGreaterThan(0);
@@ -73,9 +77,10 @@ test('samples past their retention go, and usage, births and scrapes outlive the
 });
 
 test('an hour that has lost its samples is frozen: a mark cannot empty it', async () => {
-  const { retention, newest } = await metered();
+  const { pipeline, retention, newest } = await metered();
   const before = await readUsageRows(opened.store);
   await logReaches(newest + 49 * DAY_MS);
+  await pipeline.rollUp();
   await retention.enforce();
   expect(await frozenBefore(opened.store)).toBeGreaterThan(newest);
   const hour = before[0]?.hour ?? 0;
@@ -92,8 +97,32 @@ test('an hour that has lost its samples is frozen: a mark cannot empty it', asyn
   expect((await openMarks(opened.store)).map((mark) => mark.hour)).not.toContain(hour);
 });
 
+test('a record from the future drops nothing that the clock still keeps', async () => {
+  const { newest } = await metered();
+  const clock = new FastClock({ startMs: newest + DAY_MS, speed: 1 });
+  await logReaches(Date.parse('2099-01-01T00:00Z'));
+  await new Retention(fullSettings(vector().settings), { store: opened.store, clock, facts }).enforce();
+  expect(await count('samples')).toBe(4);
+  expect(await count('usage_parts')).toBeGreaterThan(0);
+});
+
+test('samples that are not rolled up yet stay, however old', async () => {
+  const { settings, records } = vector();
+  const pipeline = new Pipeline(opened.store, settings);
+  await pipeline.take(records.map((record) => logRecord(record)));
+  await logReaches(Math.max(...records.map((record) => record.timestampMs)) + 60 * DAY_MS);
+  await new Retention(fullSettings(settings), { store: opened.store, clock: FAR, facts }).enforce();
+  expect(await count('samples')).toBe(4);
+  await pipeline.rollUp();
+  expect((await readUsageRows(opened.store)).map((row) => row.quantity)).toEqual([190_000_000_000n]);
+});
+
 test('an empty store has nothing to keep or drop', async () => {
-  const retention = new Retention(fullSettings(vector().settings), { store: opened.store, facts });
+  const retention = new Retention(fullSettings(vector().settings), {
+    store: opened.store,
+    clock: FAR,
+    facts,
+  });
   await retention.enforce();
   expect(await frozenBefore(opened.store)).toBe(0);
   expect(told).toEqual([]);

@@ -34,7 +34,10 @@ afterAll(() => {
 test('a fact that took time is a span, where traces are asked for', async () => {
   const { port } = collector.address() as AddressInfo;
   const clock = new SystemClock();
-  const telemetry = new Telemetry({ format: 'json', level: 'silent' }, { clock, output: { write: () => true } });
+  const telemetry = new Telemetry(
+    { format: 'json', level: 'silent' },
+    { clock, output: { write: () => true } },
+  );
   const fact = { cluster: 'rt1', hour: '2026-10-01T09:00:00Z', samples: 7, rows: 1, durationMs: 12 };
 
   await (await startTracing()).close();

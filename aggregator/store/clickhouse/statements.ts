@@ -19,6 +19,8 @@ export const CONSTANT_SETTINGS = {
   join_use_nulls: 0,
   // A misspelt column must fail, not vanish.
   input_format_skip_unknown_fields: 0,
+  // Late samples may lie on any number of days.
+  max_partitions_per_insert_block: 0,
   // Lists of series ids travel as parameters.
   max_query_size: 64 * 1024 * 1024,
 } as const;

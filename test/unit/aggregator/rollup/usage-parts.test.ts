@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest';
+import { Ownership } from '../../../../aggregator/attribution/ownership.ts';
+import { UsageParts, type UsagePart } from '../../../../aggregator/rollup/usage-parts.ts';
+
+const HOUR = 3_600_000;
+const QUARTER = 900_000;
+
+/** `shop` moves from acme to globex twenty minutes into hour 10. */
+const MOVED_AT = 10 * HOUR + 20 * 60_000;
+const sightings = new Map([
+  [
+    'shop',
+    [
+      { t: 0, tenant: 'acme' },
+      { t: MOVED_AT, tenant: 'globex' },
+    ],
+  ],
+]);
+
+function partsOf(give: (parts: UsageParts) => void, namespace = 'shop'): UsagePart[] {
+  const parts = new UsageParts(new Ownership([], sightings));
+  parts.series(namespace, 'cpu');
+  give(parts);
+  return parts.parts().sort((a, b) => a.hour - b.hour || (a.tenant < b.tenant ? -1 : 1));
+}
+
+function brief(parts: readonly UsagePart[]): unknown[] {
+  return parts.map(({ hour, tenant, quarters }) => [hour / HOUR, tenant, ...quarters]);
+}
+
+describe('usage', () => {
+  test('within a quarter goes there, also where it ends on it or begins with it', () => {
+    const given = partsOf((parts) => {
+      parts.usage(9 * HOUR + QUARTER, 9 * HOUR + QUARTER + 1, 5n);
+      parts.usage(9 * HOUR + QUARTER + 1, 9 * HOUR + 2 * QUARTER, 7n);
+      parts.usage(9 * HOUR + 2 * QUARTER, 9 * HOUR + 2 * QUARTER + 1, 11n);
+      parts.usage(9 * HOUR, 9 * HOUR + 1, 1n);
+      parts.usage(9 * HOUR + 3 * QUARTER, 10 * HOUR, 13n);
+    });
+    expect(brief(given)).toEqual([[9, 'acme', 1n, 12n, 11n, 13n]]);
+  });
+
+  test('over quarters, hours and owners is split between them', () => {
+    const given = partsOf((parts) => parts.usage(10 * HOUR, 10 * HOUR + 2 * QUARTER, 90n));
+    expect(brief(given)).toEqual([
+      [10, 'acme', 45n, 15n, 0n, 0n],
+      [10, 'globex', 0n, 30n, 0n, 0n],
+    ]);
+    expect(brief(partsOf((parts) => parts.usage(9.5 * HOUR, 12.25 * HOUR, 7n)))).toEqual([
+      [9, 'acme', 0n, 0n, 0n, 1n],
+      [10, 'acme', 0n, 1n, 0n, 0n],
+      [10, 'globex', 0n, 0n, 1n, 0n],
+      [11, 'globex', 1n, 1n, 0n, 1n],
+      [12, 'globex', 1n, 0n, 0n, 0n],
+    ]);
+  });
+
+  test('after a change of owner is the new one’s, though the quarter is the same', () => {
+    const given = partsOf((parts) => {
+      parts.usage(MOVED_AT - 10, MOVED_AT, 5n);
+      parts.usage(MOVED_AT, MOVED_AT + 10, 7n);
+      parts.usage(MOVED_AT - 10, MOVED_AT, 1n);
+    });
+    expect(brief(given)).toEqual([
+      [10, 'acme', 0n, 6n, 0n, 0n],
+      [10, 'globex', 0n, 7n, 0n, 0n],
+    ]);
+  });
+
+  test('makes no row where its share is nothing', () => {
+    const given = partsOf((parts) => parts.usage(10 * HOUR, 10 * HOUR + 2 * QUARTER, 1n));
+    expect(brief(given)).toEqual([[10, 'globex', 0n, 1n, 0n, 0n]]);
+  });
+
+  test('of another series does not go to the one before', () => {
+    const given = partsOf((parts) => {
+      parts.usage(9 * HOUR, 9 * HOUR + 1, 1n);
+      parts.counted(9 * HOUR + 1, 0);
+      parts.series('shop', 'memory');
+      parts.usage(9 * HOUR, 9 * HOUR + 1, 2n);
+      parts.counted(9 * HOUR + 1, 1);
+      parts.series('blog', 'memory');
+      parts.usage(9 * HOUR, 9 * HOUR + 1, 4n);
+    });
+    expect(
+      given.map(({ namespace, meter, quarters, samples, flags }) => [
+        namespace,
+        meter,
+        quarters[0],
+        samples,
+        flags,
+      ]),
+    ).toEqual([
+      ['shop', 'cpu', 1n, 1, 0],
+      ['shop', 'memory', 2n, 1, 1],
+      ['blog', 'memory', 4n, 0, 0],
+    ]);
+  });
+});
+
+test('missing time is split and attributed like usage', () => {
+  const given = partsOf((parts) => parts.missing(10 * HOUR - 1, 10 * HOUR + 30 * 60_000));
+  expect(given.map(({ hour, tenant, missingMs }) => [hour / HOUR, tenant, missingMs])).toEqual([
+    [9, 'acme', 1n],
+    [10, 'acme', 1_200_000n],
+    [10, 'globex', 600_000n],
+  ]);
+});
+
+test('a sample counts where what ends at it lies: in the earlier hour, with the owner before', () => {
+  const given = partsOf((parts) => {
+    for (const t of [10 * HOUR, 10 * HOUR + 1, 10 * HOUR, 9 * HOUR, MOVED_AT, MOVED_AT + 1, 11 * HOUR]) {
+      parts.counted(t, 0);
+    }
+    parts.counted(11 * HOUR, 1);
+    parts.counted(11 * HOUR, 4);
+    parts.counted(11 * HOUR + 1, 2);
+  });
+  expect(given.map(({ hour, tenant, samples, flags }) => [hour / HOUR, tenant, samples, flags])).toEqual([
+    [8, 'acme', 1, 0],
+    [9, 'acme', 2, 0],
+    [10, 'acme', 2, 0],
+    [10, 'globex', 4, 5],
+    [11, 'globex', 1, 2],
+  ]);
+});
