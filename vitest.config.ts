@@ -8,9 +8,9 @@ interface Suite {
 }
 
 const SUITES: readonly Suite[] = [
-  { name: 'unit', testTimeoutMs: 10_000, hookTimeoutMs: 10_000 },
-  { name: 'vectors', testTimeoutMs: 20_000, hookTimeoutMs: 20_000 },
-  { name: 'property', testTimeoutMs: 60_000, hookTimeoutMs: 20_000 },
+  { name: 'unit', testTimeoutMs: 60_000, hookTimeoutMs: 60_000 },
+  { name: 'vectors', testTimeoutMs: 60_000, hookTimeoutMs: 60_000 },
+  { name: 'property', testTimeoutMs: 120_000, hookTimeoutMs: 60_000 },
   { name: 'simulation', testTimeoutMs: 120_000, hookTimeoutMs: 60_000 },
   { name: 'integration', testTimeoutMs: 60_000, hookTimeoutMs: 120_000 },
   { name: 'e2e', testTimeoutMs: 180_000, hookTimeoutMs: 180_000 },
@@ -35,7 +35,8 @@ function project(suite: Suite): TestProjectInlineConfiguration {
 export default defineConfig(({ mode }) => {
   // `vitest --mode` is no switch here; a typing error must not silently run something else.
   // Tools that only read this file pass modes of their own.
-  if (!['test', 'development', 'production'].includes(mode)) throw new Error(`unknown mode ${mode}; suites are chosen with --project`);
+  if (!['test', 'development', 'production'].includes(mode))
+    throw new Error(`unknown mode ${mode}; suites are chosen with --project`);
   return {
     test: {
       maxWorkers: 2,

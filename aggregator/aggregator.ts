@@ -63,7 +63,7 @@ export class Aggregator {
 
   /** Resolves when the role runs; `failed` is told of a fault that ends it later. */
   async start(failed: (error: unknown) => void): Promise<void> {
-    const { store, log, clock, facts } = this.#deps;
+    const { store, clock, facts } = this.#deps;
     const { settings } = this.#config;
     await this.#refuseLostLog();
     this.#consumer = await this.#recover();

@@ -108,7 +108,7 @@ async function start(records: readonly LogRecord[]): Promise<Running> {
     event: (name, fields) => void told.push({ name, fields: Object.fromEntries(Object.entries(fields)) }),
   };
   const restartFile = join(directory, 'restart.json');
-  const deps = { store, log: inSmallBatches(), clock, facts, retain: async () => void (await log.retain()) };
+  const deps = { store, log: inSmallBatches(), clock, facts, retain: () => log.retain() };
   const aggregator = new Aggregator({ settings: SETTINGS, clusters: CLUSTERS, restartFile }, deps);
   await aggregator.start((error) => failures.push(error));
   const behind = async (): Promise<string> => {

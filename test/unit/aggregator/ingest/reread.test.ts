@@ -22,7 +22,9 @@ beforeEach(async () => {
   consumer = await log.consumer({ group: 'aggregator', topics: [TOPIC] });
   await consumer.commit([position(0, 8), position(1, 8)]);
   told = 0;
-  reread = new Reread(consumer, async () => void told++);
+  reread = new Reread(consumer, async () => {
+    told++;
+  });
 });
 
 test('with nothing to read again it has caught up at once, and commits as ever', async () => {

@@ -1,0 +1,3 @@
+import { holdWorlds } from './groups-of-worlds.ts';
+
+holdWorlds(0);
