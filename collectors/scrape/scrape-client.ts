@@ -2,7 +2,7 @@
  * One GET of a target's exposition. Input: the target and a signal that ends everything. Output: the unpacked
  * body with its format, or why there is none. Guarantee: never more than the body limit in memory, packed or
  * unpacked, and never longer than the signal allows, however the target behaves. Keeps its connection open
- * between scrapes; certificates and tokens are read anew each time, so rotation needs no restart.
+ * between scrapes, and asks once more on a new one where the target had closed it; certificates and tokens are read anew each time, so rotation needs no restart.
  */
 import { readFile } from 'node:fs/promises';
 import * as http from 'node:http';
@@ -84,14 +84,26 @@ export class ScrapeClient {
     this.agentMaterial = fingerprint;
   }
 
-  private request(headers: http.OutgoingHttpHeaders, signal: AbortSignal): Promise<http.IncomingMessage> {
+  private request(
+    headers: http.OutgoingHttpHeaders,
+    signal: AbortSignal,
+    isSecond = false,
+  ): Promise<http.IncomingMessage> {
     const { url } = this.target;
     const { request } = url.startsWith('https:') ? https : http;
     return new Promise((resolve, reject) => {
       const sent = request(url, { agent: this.agent, headers, signal });
+      let isAnswered = false;
       // Stays for the whole exchange: an abort while the body is read is reported here as well.
-      sent.on('error', reject);
-      sent.on('response', resolve);
+      sent.on('error', (error) => {
+        const isAgain = !isSecond && !isAnswered && !signal.aborted && wasClosed(sent, error);
+        if (isAgain) resolve(this.request(headers, signal, true));
+        else reject(error);
+      });
+      sent.on('response', (response) => {
+        isAnswered = true;
+        resolve(response);
+      });
       sent.end();
     });
   }
@@ -114,6 +126,11 @@ export class ScrapeClient {
       throw error;
     }
   }
+}
+
+/** A kept connection that the target closed just as it was used again: that is no news of the target. */
+function wasClosed(sent: http.ClientRequest, error: Error): boolean {
+  return sent.reusedSocket && 'code' in error && error.code === 'ECONNRESET';
 }
 
 function failed(reason: ScrapeFailureReason, error: unknown): Fetched {

@@ -90,7 +90,8 @@ export class Program {
     });
     const output = closed.then(async ([code]) => ({ code, stdout: lines.join('\n'), stderr: await stderr }));
     output.then(
-      ({ code, stderr: why }) => url.reject(new Error(`it ended with ${code} before it listened: ${why}`)),
+      ({ code, stderr: why }) =>
+        url.reject(new Error(`it ended with ${String(code)} before it listened: ${why}`)),
       url.reject,
     );
     const listening = await url.promise;

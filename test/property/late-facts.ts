@@ -91,6 +91,39 @@ const SHORT = { latenessMs: 10 * MINUTE };
 
 const SCENES: readonly Scene[] = [
   {
+    name: 'the first sample of a meter, whose target had been scraped for hours',
+    late: '12:30',
+    records: [
+      scraped('09:30', CADVISOR, up()),
+      scraped('10:30', CADVISOR, up()),
+      scraped('12:30', CADVISOR, bytes(90)),
+      scraped('12:31', CADVISOR, up()),
+      scraped('14:30', CADVISOR, up()),
+    ],
+  },
+  {
+    name: 'the scrape before a birth that no scrape has followed yet',
+    late: '11:58',
+    records: [
+      scraped('09:00', CADVISOR, up()),
+      scraped('11:58', CADVISOR, up()),
+      scraped('12:05', CADVISOR, cpu(7)),
+      scraped('13:30', CADVISOR, cpu(9)),
+      scraped('15:30', CADVISOR, cpu(9)),
+    ],
+  },
+  {
+    name: 'a scrape that joins the last one of its hour to the first of the next',
+    late: '10:58',
+    records: [
+      scraped('09:30', CADVISOR, up(), bytes(0)),
+      scraped('10:58', CADVISOR, up()),
+      scraped('11:01', CADVISOR, up(), bytes(90)),
+      scraped('12:30', CADVISOR, up(), bytes(190)),
+      scraped('13:30', CADVISOR, up(), bytes(290)),
+    ],
+  },
+  {
     name: 'the first scrape of all, hours before a birth whose start lies behind it',
     late: '09:00',
     settings: SHORT,
