@@ -38,7 +38,10 @@ export interface AggregatorDeps {
 
 const GROUP = 'aggregator';
 const TOPIC_PREFIX = 'usage.';
-/** Large, so that a backlog is worked off in few inserts; at the head of the log batches are small by themselves. */
+/**
+ * Large, so that a backlog is worked off in few inserts; at the head of the log batches are small by
+ * themselves.
+ */
 const MAX_BATCH_BYTES = 32 * 1024 * 1024;
 const POLL_MS = 500;
 const HOUSEKEEPING_MS = 60_000;

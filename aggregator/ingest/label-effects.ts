@@ -1,6 +1,7 @@
 /**
- * What a sighting of a namespace's tenant label changes (METERING 9, 11): the units of the time it speaks for, if it
- * differs from the sighting before it. Judged by where it stands among what is stored, itself included.
+ * What a sighting of a namespace's tenant label changes (METERING 9, 11): the units of the time it speaks
+ * for, if it differs from the sighting before it. Judged by where it stands among what is stored, itself
+ * included.
  */
 import { HOUR_MS, owningHour } from '../../core/metering/hour.ts';
 import type { UsageStore } from '../store/usage-store.ts';
@@ -72,8 +73,8 @@ export class LabelEffects {
     const which = 'FROM label_history WHERE cluster = {cluster:String} AND namespace = {namespace:String}';
     const rows = await this.#store.rows<{ seen: string; owners: string[] }>(
       `SELECT t AS seen, groupUniqArray(toString(tenant)) AS owners ${which}
-         AND t >= ifNull((SELECT max(t) ${which} AND t < {first:Int64}), 0)
-         AND t <= ifNull((SELECT if(count() = 0, ${FOR_EVER}, min(t)) ${which} AND t > {last:Int64}), ${FOR_EVER})
+         AND t >= (SELECT max(t) ${which} AND t < {first:Int64})
+         AND t <= (SELECT if(count() = 0, ${FOR_EVER}, min(t)) ${which} AND t > {last:Int64})
        GROUP BY t ORDER BY t`,
       { cluster, namespace, first: Math.min(...times), last: Math.max(...times) },
     );

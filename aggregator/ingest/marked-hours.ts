@@ -5,9 +5,11 @@ export const FOR_EVER = 9223372036854775807n;
 /** The largest time a DateTime holds, in seconds. */
 const LAST_SECOND = 4294967295;
 
-/** Units that are marked: an open hour has no closings yet, and one that is being rolled up writes them later. */
-export const OPEN_UNITS = `SELECT toUnixTimestamp(hour) AS seconds FROM unit_mark WHERE cluster = {cluster:String}
-  GROUP BY hour, source HAVING max(marked) > max(rolled)`;
+/**
+ * Units that are marked: an open hour has no closings yet, and one that is being rolled up writes them later.
+ */
+export const OPEN_UNITS = `SELECT toUnixTimestamp(hour) AS seconds FROM unit_mark
+  WHERE cluster = {cluster:String} GROUP BY hour, source HAVING max(marked) > max(rolled)`;
 
 /** Hours from a statement that selects `seconds`. */
 export async function hoursOf(store: UsageStore, sql: string, parameters: Parameters): Promise<number[]> {

@@ -1,7 +1,8 @@
 /**
- * A consumer that was sent back after an unclean stop. In: the positions it had committed. It reads again what lies
- * below them without committing it a second time, and says once when all of it is stored. A crash before that is one
- * more unclean stop: nothing newer than the place it was sent back to has been noted in between.
+ * A consumer that was sent back after an unclean stop. In: the positions it had committed. It reads again
+ * what lies below them without committing it a second time, and says once when all of it is stored. A crash
+ * before that is one more unclean stop: nothing newer than the place it was sent back to has been noted in
+ * between.
  */
 import type { LogConsumer, LogPosition, LogRecord, PollOptions } from '../../core/eventlog/sample-log.ts';
 
@@ -49,7 +50,8 @@ export class Reread implements LogConsumer {
 
   async poll(options: PollOptions): Promise<readonly LogRecord[]> {
     const records = await this.#consumer.poll(options);
-    // The log has no more: what is still missing was removed from it, and everything else was committed before.
+    // The log has no more: what is still missing was removed from it, and everything else was committed
+    // before.
     if (records.length === 0 && options.signal?.aborted !== true) {
       this.#behind.clear();
       await this.#tell();

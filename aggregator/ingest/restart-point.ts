@@ -49,8 +49,8 @@ export class RestartPoint {
   }
 
   /**
-   * What the last run left; from now on the run counts as unclean until `close`. Positions age by what was noted after
-   * them, not by the clock: while the machine was off, nothing was written back.
+   * What the last run left; from now on the run counts as unclean until `close`. Positions age by what was
+   * noted after them, not by the clock: while the machine was off, nothing was written back.
    */
   async begin(): Promise<Restart> {
     const before = await this.#read();

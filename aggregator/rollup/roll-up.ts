@@ -70,7 +70,10 @@ export class RollUp {
     return done;
   }
 
-  /** Passes until the signal aborts, leaving the machine to others most of the time. Waits for a store that is away. */
+  /**
+   * Passes until the signal aborts, leaving the machine to others most of the time. Waits for a store that is
+   * away.
+   */
   async run(signal: AbortSignal): Promise<void> {
     const retrying = { operation: 'roll up', clock: this.#clock, facts: this.#facts, signal };
     while (!signal.aborted) {
@@ -158,8 +161,8 @@ export class RollUp {
   }
 
   /**
-   * From here on a cluster's newest hour is open: it may still grow. One that nothing has come after for the lateness
-   * is rolled up for good like any other, so that it has closings when its samples are gone.
+   * From here on a cluster's newest hour is open: it may still grow. One that nothing has come after for the
+   * lateness is rolled up for good like any other, so that it has closings when its samples are gone.
    */
   async #openSince(): Promise<number> {
     const [row] = await this.#store.rows<{ newest: string }>(

@@ -96,7 +96,10 @@ interface KnownOfSeries {
   readonly start: number | undefined;
 }
 
-/** No usage of the series lies before this: what owners have to be known for. A start counts only where it can. */
+/**
+ * No usage of the series lies before this: what owners have to be known for. A start counts only where it
+ * can.
+ */
 function earliestUsage(meta: SeriesMeta, known: KnownOfSeries, earliestProcess: number): number {
   const { closing, birth, start = Infinity } = known;
   if (meta.delta) return start;

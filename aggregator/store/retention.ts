@@ -1,7 +1,9 @@
 /**
- * What is kept how long. Nothing expires by itself: a TTL drops rows at moments of its own, so the same replay would
- * give different tables. Whole partitions are dropped, judged by the newest log timestamp (the clock can only hold
- * them back, so that one record from the future empties nothing), once their hours are rolled up, and the floor under the samples is written down first: an hour below it can no longer see its samples and is frozen.
+ * What is kept how long. Nothing expires by itself: a TTL drops rows at moments of its own, so the same
+ * replay would give different tables. Whole partitions are dropped, judged by the newest log timestamp (the
+ * clock can only hold them back, so that one record from the future empties nothing), once their hours are
+ * rolled up, and the floor under the samples is written down first: an hour below it can no longer see its
+ * samples and is frozen.
  *
  * A crash between the two leaves a floor with samples below it; the next run drops them.
  */

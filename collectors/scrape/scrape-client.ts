@@ -2,7 +2,8 @@
  * One GET of a target's exposition. Input: the target and a signal that ends everything. Output: the unpacked
  * body with its format, or why there is none. Guarantee: never more than the body limit in memory, packed or
  * unpacked, and never longer than the signal allows, however the target behaves. Keeps its connection open
- * between scrapes, and asks once more on a new one where the target had closed it; certificates and tokens are read anew each time, so rotation needs no restart.
+ * between scrapes, and asks once more on a new one where the target had closed it; certificates and tokens
+ * are read anew each time, so rotation needs no restart.
  */
 import { readFile } from 'node:fs/promises';
 import * as http from 'node:http';

@@ -51,11 +51,11 @@ const SHOWN: Readonly<Record<TrueMeter, { readonly kind: 'counter' | 'gauge'; re
  * - Edges. The first sample comes up to I after the watch begins, the last up to L before it ends.
  * - Births. A counter that starts under watch is seen from 0 on. One that starts in the first interval, or
  *   before it, is a baseline. A gauge is seen up to L late.
- * - Ends. The tail of a series, up to L, is never shown (Beyla shows a pod's last value for minutes, so it has
- *   no tail). A gauge may also be held on until the scrape that misses it, up to I.
+ * - Ends. The tail of a series, up to L, is never shown (Beyla shows a pod's last value for minutes, so it
+ *   has no tail). A gauge may also be held on until the scrape that misses it, up to I.
  * - Changes. A gauge's new level is seen up to L late. Between two samples a counter is exact in sum; where
- *   an hour or an owner cuts them, the share is linear: wrong by at most a quarter of L times the spread of the
- *   levels around the cut, so by nothing where the level is constant.
+ *   an hour or an owner cuts them, the share is linear: wrong by at most a quarter of L times the spread of
+ *   the levels around the cut, so by nothing where the level is constant.
  * - Restarts of Beyla. What was counted since the last scrape, and what it slept through, is lost.
  * - Owners. A new label is seen up to I late.
  *

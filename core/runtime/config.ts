@@ -161,7 +161,10 @@ function define(target: Record<string, unknown>, key: string, value: unknown): v
   Object.defineProperty(target, key, { value, enumerable: true, writable: true, configurable: true });
 }
 
-/** Are traces asked for? By the OpenTelemetry SDK's own variables, so that it is configured as everywhere else. */
+/**
+ * Are traces asked for? By the OpenTelemetry SDK's own variables, so that it is configured as everywhere
+ * else.
+ */
 export function isTracingConfigured(variables: NodeJS.ProcessEnv = process.env): boolean {
   return ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'].some(
     (name) => (variables[name] ?? '') !== '',

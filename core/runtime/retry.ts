@@ -14,8 +14,8 @@ export interface Retrying {
 }
 
 /**
- * Tries until it works: a fault that passes by itself is waited for, twice as long each time, at most 10 s. Any other
- * is thrown. False: told to stop while it did not work.
+ * Tries until it works: a fault that passes by itself is waited for, twice as long each time, at most 10 s.
+ * Any other is thrown. False: told to stop while it did not work.
  */
 export async function retried(work: () => Promise<unknown>, options: Retrying): Promise<boolean> {
   const { operation, clock, facts, signal } = options;

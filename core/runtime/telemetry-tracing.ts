@@ -1,7 +1,8 @@
 /**
- * Traces, where somebody wants them: with `OTEL_EXPORTER_OTLP_ENDPOINT` (or `..._TRACES_ENDPOINT`) set, every fact that
- * took time is also a span, sent over OTLP by the OpenTelemetry SDK, which reads its other `OTEL_*` variables itself.
- * Without it nothing is loaded and spans cost nothing. A collector that is away costs spans, never usage.
+ * Traces, where somebody wants them: with `OTEL_EXPORTER_OTLP_ENDPOINT` (or `..._TRACES_ENDPOINT`) set, every
+ * fact that took time is also a span, sent over OTLP by the OpenTelemetry SDK, which reads its other `OTEL_*`
+ * variables itself. Without it nothing is loaded and spans cost nothing. A collector that is away costs
+ * spans, never usage.
  */
 import { trace, type Attributes } from '@opentelemetry/api';
 import { isTracingConfigured } from './config.ts';

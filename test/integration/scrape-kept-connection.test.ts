@@ -4,6 +4,9 @@ import { collect, configFor, serve, stopAll, valuesOf } from '../support/scrape-
 
 afterEach(stopAll);
 
+/** Long enough that no page is late on a busy machine. */
+const INTERVAL_MS = 1_000;
+
 test('a kept connection that the target closes as it is used again costs no scrape', async () => {
   const used = new Set<Socket>();
   let closed = 0;
@@ -16,9 +19,9 @@ test('a kept connection that the target closes as it is used again costs no scra
     used.add(request.socket);
     response.setHeader('content-type', 'text/plain').end('demo 1\n');
   });
-  const { log, facts } = await collect(configFor(server.url));
-  await vi.waitUntil(() => closed >= 3, { timeout: 10_000 });
-  await vi.waitUntil(() => valuesOf(log, 'up').length >= 4, { timeout: 10_000 });
+  const { log, facts } = await collect(configFor(server.url, { intervalMs: INTERVAL_MS }));
+  await vi.waitUntil(() => closed >= 3, { timeout: 30_000 });
+  await vi.waitUntil(() => valuesOf(log, 'up').length >= 4, { timeout: 30_000 });
   expect(new Set(valuesOf(log, 'up'))).toEqual(new Set([1]));
   expect(facts.of('scrapeFailed')).toEqual([]);
 });
@@ -28,8 +31,8 @@ test('a target that hangs up on new connections too has failed, after one more t
     if (server.requests.length === 1) response.setHeader('content-type', 'text/plain').end('demo 1\n');
     else request.socket.destroy();
   });
-  const { log } = await collect(configFor(server.url));
-  await vi.waitUntil(() => valuesOf(log, 'up').length >= 3, { timeout: 10_000 });
+  const { log } = await collect(configFor(server.url, { intervalMs: INTERVAL_MS }));
+  await vi.waitUntil(() => valuesOf(log, 'up').length >= 3, { timeout: 30_000 });
   expect(valuesOf(log, 'up').slice(0, 3)).toEqual([1, 0, 0]);
   // The first scrape one request, the second two, every other one on a fresh connection.
   expect(server.requests.length).toBeLessThanOrEqual(valuesOf(log, 'up').length + 2);

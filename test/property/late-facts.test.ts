@@ -50,6 +50,7 @@ describe('late comes', () => {
     });
     expect(unchanged.map(({ name }) => name)).toEqual([
       'a scrape that joins the last one of its hour to the first of the next',
+      'a container start at the very time of the first sample, which proves nothing',
       'that the pod is on the host’s network, by its name, which does not judge it',
     ]);
   });

@@ -171,6 +171,17 @@ const SCENES: readonly Scene[] = [
     ],
   },
   {
+    name: 'a container start at the very time of the first sample, which proves nothing',
+    late: '14:00',
+    records: [
+      scraped('09:00', CADVISOR, up()),
+      scraped('11:30', CADVISOR, up(), cpu(7)),
+      scraped('12:30', CADVISOR, up(), cpu(9)),
+      scraped('14:00', CADVISOR, containerStart('11:30')),
+      scraped('15:30', CADVISOR, up(), cpu(9)),
+    ],
+  },
+  {
     name: 'a process start that moved, hours after the sample it resets',
     late: '14:00',
     records: [
@@ -203,8 +214,10 @@ const SCENES: readonly Scene[] = [
       scraped('10:20', STATE, owner('globex')),
       scraped('10:30', CADVISOR, up(), bytes(90)),
       scraped('11:30', CADVISOR, up(), bytes(190)),
-      scraped('14:30', CADVISOR, up(), bytes(490)),
+      scraped('12:30', CADVISOR, up(), bytes(290)),
+      scraped('13:30', CADVISOR, up(), bytes(390)),
       scraped('14:00', STATE, owner('initech')),
+      scraped('14:30', CADVISOR, up(), bytes(490)),
       scraped('17:30', CADVISOR, up(), bytes(500)),
       scraped('18:30', CADVISOR, up(), bytes(500)),
     ],
@@ -233,6 +246,19 @@ const SCENES: readonly Scene[] = [
       scraped('11:30', CADVISOR, up(), bytes(90)),
       scraped('14:30', CADVISOR, up(), bytes(490)),
       scraped('15:30', CADVISOR, up(), bytes(490)),
+    ],
+  },
+  {
+    name: 'a sighting with a name at the time of one without, so that nothing changes there any more',
+    late: '10:20:00',
+    records: [
+      scraped('08:00', STATE, owner('acme')),
+      scraped('09:30', CADVISOR, up(), bytes(0)),
+      scraped('10:20', STATE, owner('')),
+      scraped('10:20:00', STATE, owner('acme')),
+      scraped('11:30', CADVISOR, up(), bytes(90)),
+      scraped('12:30', CADVISOR, up(), bytes(190)),
+      scraped('14:30', CADVISOR, up(), bytes(490)),
     ],
   },
   {
