@@ -78,7 +78,8 @@ export class Program {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const group = child.pid ?? 0;
+    const group = child.pid;
+    if (group === undefined) throw new Error(`${command} cannot be started`);
     const closed = once(child, 'close') as Promise<[number | null]>;
     const stderr = textOf(child.stderr);
     const lines: string[] = [];
