@@ -265,13 +265,13 @@ describe('completeness', () => {
 });
 
 describe('the answer', () => {
-  test('without a range is the last 24 full hours', async () => {
+  test('without a range is the last 24 hours, the running one among them', async () => {
     const response = await api.app.inject({ url: '/api/v1/meters/cpu/query' });
     expect(response.json()).toMatchObject({
-      from: '2026-03-28T10:00:00Z',
-      to: '2026-03-29T10:00:00Z',
+      from: '2026-03-28T11:00:00Z',
+      to: '2026-03-29T11:00:00Z',
       windowTimeZone: 'UTC',
-      data: [{ value: '1242' }],
+      data: [{ value: '210' }],
     });
     expect(response.headers['cache-control']).toBe('no-store');
   });
