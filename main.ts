@@ -2,15 +2,29 @@
  * The composition root: reads the command line, puts the parts together, runs them. Everything that knows
  * which log and which store there are is here.
  */
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Aggregator } from './aggregator/aggregator.ts';
 import { createApi, type Api } from './aggregator/api/server.ts';
 import { StoreUsageReader } from './aggregator/api/usage-reader.ts';
+import {
+  decisionsText,
+  replayDecisions,
+  statementBytes,
+  statementsText,
+  writeStatements,
+} from './aggregator/ledger/commands.ts';
+import { readDecisionLines } from './aggregator/ledger/decision-lines.ts';
+import { explain, renderExplanation } from './aggregator/ledger/explain.ts';
+import { Ledger } from './aggregator/ledger/ledger.ts';
+import { SettingsInForce } from './aggregator/ledger/settings-in-force.ts';
+import { renderVerifyReport, verify, verifyStatus } from './aggregator/ledger/verify.ts';
 import { replay, replayRecords } from './aggregator/rollup/replay.ts';
 import { ChdbStore } from './aggregator/store/clickhouse/chdb.ts';
 import { migrate } from './aggregator/store/migrations.ts';
+import type { UsageStore } from './aggregator/store/usage-store.ts';
 import { readScrapeConfig, scrapeConfig, type ScrapeConfig } from './collectors/scrape/config.ts';
 import { ScrapeCollector } from './collectors/scrape/scrape-collector.ts';
 import type { ScrapeTelemetry } from './collectors/scrape/telemetry.ts';
@@ -18,11 +32,14 @@ import { ClusterSimulator } from './collectors/simulator/simulator.ts';
 import { EmbeddedLog, embeddedLogSchema } from './core/eventlog/embedded.ts';
 import { FastClock, SystemClock, type Clock } from './core/runtime/clock.ts';
 import { parseCommandLine, usageText, type Invocation } from './core/runtime/command-line.ts';
-import { loadConfig, readConfigFile } from './core/runtime/config.ts';
+import { HOUR_MS } from './core/metering/hour.ts';
+import { parsePeriod, periodName, type Period } from './core/metering/period.ts';
+import type { SettingsTimeline } from './core/metering/settings-timeline.ts';
+import { loadConfig } from './core/runtime/config.ts';
 import { csv } from './core/runtime/csv.ts';
 import { MeteringError } from './core/runtime/errors.ts';
 import { Lifecycle, stopOnSignals, type Part } from './core/runtime/lifecycle.ts';
-import { meteringSettingsSchema, type MeteringSettings } from './core/runtime/settings.ts';
+import { readSettingsTimeline } from './core/runtime/settings.ts';
 import { startTracing } from './core/runtime/telemetry-tracing.ts';
 import { telemetryToStderr, type Telemetry } from './core/runtime/telemetry.ts';
 
@@ -49,13 +66,30 @@ async function main(args: readonly string[]): Promise<number> {
       return 0;
     case 'replay':
       return await runReplay(invocation.arguments, invocation.options);
+    case 'statement':
+      return await withStore(invocation.options.data, (store) => runStatement(store, invocation.options));
+    case 'verify':
+      return await withStore(invocation.options.data, (store) => runVerify(store, invocation.options));
+    case 'explain':
+      return await withStore(invocation.options.data, (store) => runExplain(store, invocation.options));
+    case 'decisions':
+      return await withStore(invocation.options.data, async (store) => {
+        process.stdout.write(await decisionsText(store));
+        return 0;
+      });
+    case 'rebuild':
+      return await withStore(invocation.options.data, async (store) => {
+        await new Ledger({ store }).rebuild();
+        process.stderr.write('Current hours and days are made again from the ledger.\n');
+        return 0;
+      });
     case 'all':
       return await runAll(invocation.options);
   }
 }
 
 async function runReplay(files: readonly string[], options: OptionsOf<'replay'>): Promise<number> {
-  const settings = readSettings(options.settings);
+  const settings = readSettingsTimeline(options.settings);
   const clock = new SystemClock();
   const directory = await mkdtemp(join(tmpdir(), 'gh0stmeter-replay-'));
   const store = await ChdbStore.open({ path: directory });
@@ -64,12 +98,18 @@ async function runReplay(files: readonly string[], options: OptionsOf<'replay'>)
     const progress = (line: string): void => {
       process.stderr.write(`${line}\n`);
     };
-    const rows = await replay(files, settings, {
-      store,
-      clock,
-      facts: telemetryToStderr('warn', clock),
-      progress,
-    });
+    const deps = { store, clock, facts: telemetryToStderr('warn', clock), progress };
+    const { decisions: decisionsFile, statements } = options;
+    const decisions = decisionsFile === undefined ? undefined : readDecisionLines(decisionsFile);
+    const rows =
+      decisions === undefined
+        ? await replay(files, settings.at(0), deps)
+        : await replayDecisions(files, { decisions, settings }, deps);
+    for (const decision of decisions ?? []) {
+      if (statements === undefined || decision.kind !== 'close') continue;
+      const period = periodName(decision.period);
+      await writeStatements(store, { period, format: 'json', directory: statements });
+    }
     const { columns, records } = replayRecords(rows);
     process.stdout.write(
       options.format === 'json'
@@ -83,6 +123,85 @@ async function runReplay(files: readonly string[], options: OptionsOf<'replay'>)
   }
 }
 
+async function runStatement(store: UsageStore, options: OptionsOf<'statement'>): Promise<number> {
+  const { period, tenant, format = 'json', out } = options;
+  if (out !== undefined) {
+    const written = await writeStatements(store, { period, format, directory: out });
+    process.stderr.write(`${written} statements written to ${join(out, period)}\n`);
+  } else if (tenant === undefined) process.stdout.write(await statementsText(store, period));
+  else process.stdout.write(await statementBytes(store, { period, tenant, format }));
+  return 0;
+}
+
+async function runVerify(store: UsageStore, options: OptionsOf<'verify'>): Promise<number> {
+  const facts = telemetryToStderr('error', new SystemClock());
+  const settings = readSettingsTimeline(options.settings);
+  const deps = { store, facts, progress: (line: string) => process.stderr.write(`${line}\n`) };
+  const report = await verify(deps, { period: periodNamed(options.period), settings });
+  process.stdout.write(
+    options.format === 'json' ? `${JSON.stringify(report, inDecimals)}\n` : renderVerifyReport(report),
+  );
+  return verifyStatus(report);
+}
+
+async function runExplain(store: UsageStore, options: OptionsOf<'explain'>): Promise<number> {
+  const { meter, hour, tenant, cluster, namespace, limit, format } = options;
+  const declared = new SettingsInForce(readSettingsTimeline(options.settings));
+  await declared.refresh(store);
+  const explanation = await explain(store, {
+    ...{ meter, hour: instantOf(hour), settings: declared },
+    ...(tenant === undefined ? {} : { tenant }),
+    ...(cluster === undefined ? {} : { cluster }),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(limit === undefined ? {} : { limit: countOf(limit) }),
+  });
+  process.stdout.write(
+    format === 'json' ? `${JSON.stringify(explanation, inDecimals)}\n` : renderExplanation(explanation),
+  );
+  return 0;
+}
+
+function inDecimals(_: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? value.toString() : value;
+}
+
+function periodNamed(name: string): Period {
+  const period = parsePeriod(name);
+  if (period !== undefined) return period;
+  throw new MeteringError('METER_CONFIG_INVALID', `--period is a month such as 2026-10, not ${name}`);
+}
+
+function instantOf(text: string): number {
+  const ms = Date.parse(text);
+  if (/Z$|[+-]\d\d:\d\d$/.test(text) && ms % HOUR_MS === 0) return ms;
+  throw new MeteringError(
+    'METER_CONFIG_INVALID',
+    `--hour is the start of an hour with its offset, such as 2026-10-01T09:00:00Z, not ${text}`,
+  );
+}
+
+function countOf(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count > 0) return count;
+  throw new MeteringError('METER_CONFIG_INVALID', `--limit is a whole number above 0, not ${text}`);
+}
+
+/** The store of a data directory that nothing runs on; chDB lets only one process have it. */
+async function withStore(data = 'data', work: (store: UsageStore) => Promise<number>): Promise<number> {
+  const path = join(data, 'store');
+  if (!existsSync(path)) {
+    const what = `${data} holds no store: name the directory that \`npm start\` was given with --data`;
+    throw new MeteringError('METER_CONFIG_INVALID', what);
+  }
+  const store = await ChdbStore.open({ path });
+  try {
+    await migrate(store, { directory: SCHEMA_DIRECTORY });
+    return await work(store);
+  } finally {
+    await store.close();
+  }
+}
+
 function objectOf(columns: readonly string[], record: readonly string[]): Record<string, string> {
   return Object.fromEntries(columns.map((column, i) => [column, record[i] ?? '']));
 }
@@ -91,7 +210,7 @@ async function runAll(options: OptionsOf<'all'>): Promise<number> {
   const clock = clockAt(options.speed);
   const telemetry = telemetryToStderr(options.verbose === true ? 'debug' : 'warn', new SystemClock());
   const tracing = await startTracing();
-  const settings = readSettings(options.settings);
+  const settings = readSettingsTimeline(options.settings);
   const directory = options.data ?? 'data';
   await mkdir(directory, { recursive: true });
   const targets = options.config === undefined ? undefined : readScrapeConfig(options.config);
@@ -138,7 +257,7 @@ interface EmbeddedContext {
   readonly store: ChdbStore;
   readonly directory: string;
   readonly cluster: string;
-  readonly settings: MeteringSettings;
+  readonly settings: SettingsTimeline;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly options: OptionsOf<'all'>;
@@ -156,7 +275,12 @@ async function embedded(
   });
   const log = new EmbeddedLog(logConfig, { clock, facts: telemetry });
   const aggregator = new Aggregator(
-    { settings, clusters: [cluster], restartFile: join(directory, 'restart.json') },
+    {
+      settings,
+      clusters: [cluster],
+      restartFile: join(directory, 'restart.json'),
+      declaredFile: options.declared,
+    },
     { store, log, clock, facts: telemetry, retain: () => log.retain() },
   );
   const api = createApi(
@@ -235,11 +359,6 @@ function announce(run: { api: Api; cluster: string; directory: string; simulated
 
 function part(name: string, steps: { start?: () => Promise<void>; stop: () => Promise<void> }): Part {
   return { name, start: steps.start ?? (() => Promise.resolve()), stop: steps.stop };
-}
-
-function readSettings(file: string | undefined): MeteringSettings {
-  const values = file === undefined ? {} : readConfigFile(file);
-  return loadConfig(meteringSettingsSchema, { name: file ?? 'the metering settings', values });
 }
 
 const MAX_SPEED = 1_000;

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { LogPosition, SampleLog } from '../core/eventlog/sample-log.ts';
-import type { MeteringSettings } from '../core/metering/settings.ts';
+import type { SettingsTimeline } from '../core/metering/settings-timeline.ts';
 import { every, type Clock } from '../core/runtime/clock.ts';
 import { MeteringError } from '../core/runtime/errors.ts';
 import type { FactSink } from '../core/runtime/facts.ts';
@@ -14,17 +14,27 @@ import type { ReadinessCheck } from './api/health.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { Reread } from './ingest/reread.ts';
 import { RestartPoint } from './ingest/restart-point.ts';
+import { Accounts } from './ledger/accounts.ts';
+import { Closer } from './ledger/closer.ts';
+import { DeclaredFile, type Declared } from './ledger/declared.ts';
+import { Erasure } from './ledger/erasure.ts';
+import { Ledger } from './ledger/ledger.ts';
+import { ONE_PROCESS, Quiet } from './ledger/quiet.ts';
+import { SettingsInForce } from './ledger/settings-in-force.ts';
+import { Settler } from './ledger/settler.ts';
 import { RollUp } from './rollup/roll-up.ts';
 import { journalPosition, openMarks, remarkRolledSince } from './rollup/unit-marks.ts';
 import { Retention } from './store/retention.ts';
 import type { UsageStore } from './store/usage-store.ts';
 
 export interface AggregatorConfig {
-  readonly settings: MeteringSettings;
+  readonly settings: SettingsTimeline;
   /** Each has a topic of its own, `usage.<cluster>`. */
   readonly clusters: readonly string[];
   /** Where the committed positions of the last minutes are kept (embedded only). */
   readonly restartFile: string;
+  /** Waivers and erasures, under version control; read again before each use. */
+  readonly declaredFile?: string | undefined;
 }
 
 export interface AggregatorDeps {
@@ -51,7 +61,11 @@ export class Aggregator {
   readonly #deps: AggregatorDeps;
   readonly #topics: readonly string[];
   readonly #restartPoint: RestartPoint;
+  readonly #settings: SettingsInForce;
+  readonly #quiet: Quiet;
   readonly #retention: Retention;
+  readonly #declared: DeclaredFile;
+  readonly #erasure: Erasure;
   readonly #stopping = new AbortController();
   #consumer: Reread | undefined;
   #loops: Promise<unknown>[] = [];
@@ -61,14 +75,24 @@ export class Aggregator {
     this.#deps = deps;
     this.#topics = config.clusters.map((cluster) => TOPIC_PREFIX + cluster);
     this.#restartPoint = new RestartPoint(config.restartFile);
-    this.#retention = new Retention(config.settings, deps);
+    this.#settings = new SettingsInForce(config.settings);
+    this.#quiet = new Quiet(ONE_PROCESS, deps);
+    this.#retention = new Retention(this.#settings.always, { ...deps, quiet: this.#quiet });
+    this.#declared = new DeclaredFile(config.declaredFile, deps);
+    this.#erasure = new Erasure({
+      ...deps,
+      ...{ quiet: this.#quiet, settings: this.#settings },
+      declared: () => Promise.resolve(this.#declared.read()),
+    });
   }
 
   /** Resolves when the role runs; `failed` is told of a fault that ends it later. */
   async start(failed: (error: unknown) => void): Promise<void> {
     const { store, clock, facts } = this.#deps;
-    const { settings } = this.#config;
+    const settings = this.#settings.always;
+    this.#declared.load();
     await this.#refuseLostLog();
+    await this.#settings.adopt(store, facts);
     this.#consumer = await this.#recover();
     const ingest = new Ingest(
       {
@@ -79,19 +103,35 @@ export class Aggregator {
       },
       { store, clock, facts },
     );
-    const rollUp = new RollUp({ settings }, { store, clock, facts });
+    const accounts = this.#accounts();
     const { signal } = this.#stopping;
     const housekeeping = every(clock, { intervalMs: HOUSEKEEPING_MS, signal }, () => this.#keepHouse());
-    this.#loops = [ingest.run(this.#consumer, signal), this.#rollUpWhenCaughtUp(rollUp), housekeeping];
+    this.#loops = [ingest.run(this.#consumer, signal), this.#accountWhenCaughtUp(accounts), housekeeping];
     for (const loop of this.#loops) loop.catch(failed);
   }
 
+  #accounts(): Accounts {
+    const { clusters } = this.#config;
+    const settings = this.#settings;
+    const { store, clock, facts } = this.#deps;
+    const ledger = new Ledger({ store });
+    const settler = new Settler({ store, ledger, clock, facts });
+    const rollUp = new RollUp(
+      { settings: settings.always, settingsAt: (hour) => settings.at(hour) },
+      { store, clock, facts },
+    );
+    const declared = (): Promise<Declared> => Promise.resolve(this.#declared.read());
+    const stages = { store, ledger, settler, settings, rollUp, clock, facts };
+    const closer = new Closer({ clusters }, { ...stages, quiet: this.#quiet, declared });
+    return new Accounts({ ...stages, closer });
+  }
+
   /** While what may be gone is read again, an hour could be rolled up without it. */
-  async #rollUpWhenCaughtUp(rollUp: RollUp): Promise<void> {
+  async #accountWhenCaughtUp(accounts: Accounts): Promise<void> {
     const { signal } = this.#stopping;
     const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
     await Promise.race([this.#consumer?.caughtUp, stopped]);
-    await rollUp.run(signal);
+    await accounts.run(signal);
   }
 
   async stop(): Promise<void> {
@@ -185,6 +225,7 @@ export class Aggregator {
     await retain();
     const retrying = { operation: 'enforce retention', clock, facts, signal: this.#stopping.signal };
     await retried(() => this.#retention.enforce(), retrying);
+    await retried(() => this.#erasure.enforce(), retrying);
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
-import { METERS, meterNamed, type MeterDefinition } from '../../core/metering/catalogue.ts';
+import { billableMeter, METERS, type MeterDefinition } from '../../core/metering/catalogue.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import { suggestion } from '../../core/runtime/suggestion.ts';
 import { csv } from '../../core/runtime/csv.ts';
@@ -48,7 +48,7 @@ class QueryEndpoint {
     parameters: ParameterReader,
   ): Promise<FastifyReply> {
     const { meter: name } = request.params as { readonly meter: string };
-    const meter = meterNamed(name);
+    const meter = billableMeter(name);
     if (meter === undefined) return sendProblem(reply, 'METER_UNKNOWN_METER', { detail: unknownMeter(name) });
     const representation = representationFor(request.headers.accept);
     if (representation === undefined) {

@@ -53,12 +53,18 @@ export interface UsageReader {
 
 const QUARTERS = HOUR_MS / QUARTER_MS;
 
+const HOURS = "hour >= toDateTime({firstHour:Int64}, 'UTC') AND hour < toDateTime({endHour:Int64}, 'UTC')";
+
 /**
+ * Settled hours are read as the ledger has them, open ones as the roll-up left them. A settled hour stays
+ * what its statement says; corrections of it stand in the period that fixes them.
+ *
  * Hours are summed over units first; only then are they taken apart into quarters. `roundDown` finds the
  * window by binary search, so many windows cost as little as one.
  */
 function usageSql(columns: readonly string[], conditions: readonly string[]): string {
   const list = columns.map((column) => `, ${column}`).join('');
+  const where = conditions.join(' AND ');
   return `
     SELECT roundDown(t, {starts:Array(Int64)}) AS window${list}, toString(sum(quantity)) AS value
     FROM
@@ -68,8 +74,13 @@ function usageSql(columns: readonly string[], conditions: readonly string[]): st
       (
         SELECT hour${list},
           [sum(toInt256(q0)), sum(toInt256(q1)), sum(toInt256(q2)), sum(toInt256(q3))] AS quantities
-        FROM usage_parts FINAL
-        WHERE ${conditions.join(' AND ')}
+        FROM
+        (
+          SELECT hour${list}, q0, q1, q2, q3 FROM usage_current FINAL WHERE ${where}
+          UNION ALL
+          SELECT hour${list}, q0, q1, q2, q3 FROM usage_parts FINAL WHERE ${where}
+            AND (cluster, hour) NOT IN (SELECT DISTINCT cluster, hour FROM usage_current WHERE ${HOURS})
+        )
         GROUP BY hour${list}
       )
       ARRAY JOIN quantities AS quantity, arrayEnumerate(quantities) AS quarter
@@ -166,8 +177,7 @@ function conditionsOf(filters: Filters, dimensions: readonly Dimension[]): strin
   const filtered = dimensions.filter((dimension) => filters[dimension] !== undefined);
   return [
     'meter = {meter:String}',
-    "hour >= toDateTime({firstHour:Int64}, 'UTC')",
-    "hour < toDateTime({endHour:Int64}, 'UTC')",
+    HOURS,
     ...filtered.map((dimension) => `${dimension} IN {${dimension}:Array(String)}`),
   ];
 }

@@ -1,11 +1,12 @@
 /**
- * What a source row means, from its metric name and labels alone: usage of a meter, a fact about other rows,
- * or nothing. Decided once per distinct row; its points then only carry times and values.
+ * What a source row means, from its metric name and labels alone: usage of a meter (or the total of a node
+ * that usage is held against), a fact about other rows, or nothing. Decided once per distinct row; its points
+ * then only carry times and values.
  */
 import {
   ENDED_PHASES,
   FACT_METRICS,
-  METERS,
+  MEASURED_METERS,
   type FactMetric,
   type MeterDefinition,
 } from '../../core/metering/catalogue.ts';
@@ -43,7 +44,7 @@ export type RowMeaning =
 const NONE: RowMeaning = { kind: 'none' };
 const facts: ReadonlySet<string> = new Set(FACT_METRICS);
 const metersByMetric = new Map<string, MeterDefinition[]>();
-for (const meter of METERS) {
+for (const meter of MEASURED_METERS) {
   for (const metric of meter.metrics) {
     metersByMetric.set(metric, [...(metersByMetric.get(metric) ?? []), meter]);
   }

@@ -1,12 +1,12 @@
 /**
  * A batch to the store, in the order that makes a crash harmless:
- *   marks for what news will change -> series, facts, sightings, samples -> marks for what changed ->
- *   journal row.
+ *   marks for the batch's own hours and for what news will change -> series, facts, sightings, samples ->
+ *   marks for what changed -> watermarks -> journal row.
  * Every insert is into a set, so the whole may be repeated any number of times. The journal row comes last:
  * it says that everything of these offsets is stored and marked, and only then may their position be
- * committed.
+ * committed. The marks come first: while none lies above the journal, nothing above it is in the store.
  */
-import { METERS } from '../../core/metering/catalogue.ts';
+import { MEASURED_METERS } from '../../core/metering/catalogue.ts';
 import { owningHour } from '../../core/metering/hour.ts';
 import { markUnits, type UnitMark } from '../rollup/unit-marks.ts';
 import { blockStructure, nativeBlock, type Column } from '../store/native-block.ts';
@@ -24,14 +24,15 @@ export class BatchWriter {
   }
 
   async write(batch: Batch): Promise<void> {
-    await markUnits(this.#store, marksOf(batch, await this.#effects.ofNews(batch)));
+    await markUnits(this.#store, [...ownMarks(batch), ...marksOf(batch, await this.#effects.ofNews(batch))]);
     await this.#series(batch.series);
     await this.#facts(batch);
     await this.#sightings(batch.sightings);
     await this.#samples(batch);
     await this.#store.insert('quarantine', batch.quarantine.map(quarantineRow));
     const changed = await this.#effects.ofPlace(batch);
-    await markUnits(this.#store, [...ownMarks(batch), ...marksOf(batch, changed)]);
+    await markUnits(this.#store, marksOf(batch, changed));
+    await this.#store.insert('watermark', watermarkRows(batch));
     await this.#store.insert('batch', [...batch.partitions.values()].map(journalRow));
   }
 
@@ -69,7 +70,7 @@ export class BatchWriter {
       },
       parameters: {
         clusters: clusters.values,
-        meters: METERS.map((meter) => meter.name),
+        meters: MEASURED_METERS.map((meter) => meter.name),
         topics: topics.values,
       },
     });
@@ -231,6 +232,15 @@ function marksOf(batch: Batch, touched: TouchedHours): UnitMark[] {
   return [...touched.byCluster].flatMap(([cluster, hours]) =>
     [...hours].map((hour) => ({ cluster, hour, source: tally.source, marked: tally.lastOffset + 1n })),
   );
+}
+
+/** Where the batch's newest successful scrape of each cluster brings its watermark. */
+function watermarkRows(batch: Batch): Record<string, unknown>[] {
+  const newest = new Map<string, number>();
+  for (const { target, t, up } of batch.facts.scrapes) {
+    if (up === 1) newest.set(target.cluster, Math.max(t, newest.get(target.cluster) ?? 0));
+  }
+  return [...newest].map(([cluster, t]) => ({ cluster, t }));
 }
 
 function targetKey(target: { cluster: string; id: bigint; job: string; instance: string }): object {

@@ -11,6 +11,7 @@ import type { MeteringSettings } from '../../core/metering/settings.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
 import { retried } from '../../core/runtime/retry.ts';
+import { activeHolds } from '../ledger/quiet.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { BatchWriter } from './batch-writer.ts';
 import type { Batch } from './batch.ts';
@@ -27,8 +28,12 @@ export interface IngestConfig {
   readonly pollMs: number;
 }
 
+/** How often a held ingest looks whether it may go on. */
+const HELD_MS = 100;
+
 export class Ingest {
   readonly #config: IngestConfig;
+  readonly #store: UsageStore;
   readonly #clock: Clock;
   readonly #facts: FactSink;
   readonly #reader: RecordReader;
@@ -37,6 +42,7 @@ export class Ingest {
 
   constructor(config: IngestConfig, deps: { store: UsageStore; clock: Clock; facts: FactSink }) {
     this.#config = config;
+    this.#store = deps.store;
     this.#clock = deps.clock;
     this.#facts = deps.facts;
     this.#reader = new RecordReader(config);
@@ -65,10 +71,29 @@ export class Ingest {
       if (records.length === 0) continue;
       const batch = this.#reader.read(records);
       const retrying = { operation: 'store a batch', clock: this.#clock, facts: this.#facts, signal };
-      if (!(await retried(() => this.#write(batch), retrying))) return;
+      const outcome = { isStored: false };
+      const write = async (): Promise<void> => {
+        if (!(await this.#released(signal))) return;
+        await this.#write(batch);
+        outcome.isStored = true;
+      };
+      await retried(write, retrying);
+      if (!outcome.isStored) return;
       await consumer.commit(positionsOf(batch));
       this.#tell(batch);
     }
+  }
+
+  /**
+   * Waits while somebody needs the store to stand still: a close looks at the records below its cut alone.
+   * False: told to stop meanwhile.
+   */
+  async #released(signal: AbortSignal): Promise<boolean> {
+    while ((await activeHolds(this.#store, this.#clock.now())).length > 0) {
+      await this.#clock.sleep(HELD_MS, signal);
+      if (signal.aborted) return false;
+    }
+    return true;
   }
 
   async #write(batch: Batch): Promise<void> {

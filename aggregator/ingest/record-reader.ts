@@ -250,7 +250,7 @@ export class RecordReader implements OtlpVisitor {
     row.registeredDay = day;
     this.#batch.series.push(row.registration(day));
     const feed = `${row.target.id}/${row.meter}`;
-    const known = this.#feeds.has(feed);
+    const known = row.isReference || this.#feeds.has(feed);
     if (!known) {
       this.#feeds.add(feed);
       this.#batch.feeds.push({ target: row.target, meter: row.meterName });

@@ -1,5 +1,5 @@
 /** A distinct source row: what its points have in common, and what this process has already said about it. */
-import { METERS } from '../../core/metering/catalogue.ts';
+import { MEASURED_METERS } from '../../core/metering/catalogue.ts';
 import type { PointRejection } from '../../core/metering/rejection.ts';
 import { SCALES } from '../../core/metering/quantity.ts';
 import { seriesIdentity } from '../../core/metering/series.ts';
@@ -31,8 +31,10 @@ export class SeriesSource {
   readonly series: Uint8Array;
   readonly delta: boolean;
   readonly isCounter: boolean;
+  /** A total that usage is held against: how much was seen of it, nobody asks. */
+  readonly isReference: boolean;
   readonly scale: number;
-  /** Index into METERS. */
+  /** Index into MEASURED_METERS. */
   readonly meter: number;
   /** What samples carry as their target: 0 unless resets need to know who reported them. */
   readonly sampleTarget: bigint;
@@ -51,9 +53,10 @@ export class SeriesSource {
     this.#metric = metric;
     this.target = target;
     this.isCounter = meter.kind === 'counter';
+    this.isReference = meter.isReference;
     this.delta = delta && this.isCounter;
     this.scale = SCALES[meter.source];
-    this.meter = METERS.indexOf(meter);
+    this.meter = MEASURED_METERS.indexOf(meter);
     this.sampleTarget = meter.birth === 'process' && !this.delta ? target.id : 0n;
     this.startKey = row.container === '' ? 0n : containerKey(target.cluster, row.container);
     this.series = hash128(

@@ -1,11 +1,11 @@
 /**
- * What is known about the series whose first value lies in a unit (METERING 6.4): who reported it, when
+ * What is known about the series whose first value lies in a span (METERING 6.4): who reported it, when
  * metering of those targets began, their last successful scrape without it, the start of its container.
  */
 import { HOUR_MS } from '../../core/metering/hour.ts';
 import type { BirthEvidence } from '../conversion/counter.ts';
 import type { UsageStore } from '../store/usage-store.ts';
-import { IN_UNIT, unitParameters, type SeriesKey, type Unit } from './unit-key.ts';
+import { endOf, IN_SPAN, spanParameters, type SeriesKey, type Span } from './span.ts';
 
 /** Parameters of one statement; more are asked in several. */
 const CHUNK = 2_000;
@@ -28,15 +28,15 @@ interface SightingRow {
 
 export async function readBirths(
   store: UsageStore,
-  unit: Unit,
+  span: Span,
   latenessMs: number,
 ): Promise<Map<SeriesKey, BirthEvidence>> {
-  const births = bornWithin(unit, await readSightings(store, unit));
+  const births = bornWithin(span, await readSightings(store, span));
   if (births.size === 0) return new Map();
-  const meteringFrom = await readFirstScrapes(store, unit.cluster, births);
-  const absences = await readAbsences(store, unit.cluster, births, latenessMs);
+  const meteringFrom = await readFirstScrapes(store, span.cluster, births);
+  const absences = await readAbsences(store, span.cluster, births, latenessMs);
   const hasContainers = [...births.values()].some((birth) => birth.startKey !== '0');
-  const containerStarts = hasContainers ? await readContainerStarts(store, unit) : new Map<string, number>();
+  const containerStarts = hasContainers ? await readContainerStarts(store, span) : new Map<string, number>();
   return new Map(
     [...births].map(([key, birth]) => [
       key,
@@ -49,25 +49,25 @@ export async function readBirths(
   );
 }
 
-async function readSightings(store: UsageStore, unit: Unit): Promise<readonly SightingRow[]> {
+async function readSightings(store: UsageStore, span: Span): Promise<readonly SightingRow[]> {
   return await store.rows<SightingRow>(
     `SELECT hex(s.series) AS id, s.target AS reporter, min(s.value_t) AS first_value,
        min(s.rejected_t) AS first_rejected, any(b.container) AS container
      FROM sightings AS s
-     INNER JOIN (SELECT series, max(start_key) AS container FROM births WHERE ${IN_UNIT} GROUP BY series) AS b
+     INNER JOIN (SELECT series, max(start_key) AS container FROM births WHERE ${IN_SPAN} GROUP BY series) AS b
        ON s.series = b.series
-     WHERE s.cluster = {cluster:String} AND s.series IN (SELECT series FROM births WHERE ${IN_UNIT})
+     WHERE s.cluster = {cluster:String} AND s.series IN (SELECT series FROM births WHERE ${IN_SPAN})
      GROUP BY s.series, s.target`,
-    unitParameters(unit),
+    spanParameters(span),
   );
 }
 
-/** Series whose first value of all lies in the unit. */
-function bornWithin(unit: Unit, sightings: readonly SightingRow[]): Map<SeriesKey, Birth> {
+/** Series whose first value of all lies in the span. */
+function bornWithin(span: Span, sightings: readonly SightingRow[]): Map<SeriesKey, Birth> {
   const births = new Map<SeriesKey, Birth>();
   for (const [series, seen] of Map.groupBy(sightings, (row) => row.id)) {
     const firstValue = Math.min(...seen.map((row) => Number(row.first_value)));
-    if (firstValue <= unit.hour || firstValue > unit.hour + HOUR_MS) continue;
+    if (firstValue <= span.first || firstValue > endOf(span)) continue;
     const rejected = Math.min(...seen.map((row) => Number(row.first_rejected)));
     births.set(Buffer.from(series, 'hex').toString('latin1'), {
       reporters: seen.filter((row) => Number(row.first_value) === firstValue).map((row) => row.reporter),
@@ -153,13 +153,13 @@ function latestWithin(
   return latest !== undefined && birth.firstValue - latest <= latenessMs ? latest : undefined;
 }
 
-/** Smallest start of each container that a birth of the unit may come from. */
-async function readContainerStarts(store: UsageStore, unit: Unit): Promise<Map<string, number>> {
+/** Smallest start of each container that a birth of the span may come from. */
+async function readContainerStarts(store: UsageStore, span: Span): Promise<Map<string, number>> {
   const rows = await store.rows<{ start_key: string; smallest: string }>(
     `SELECT start_key, min(start) AS smallest FROM container_start
-     WHERE cluster = {cluster:String} AND start_key IN (SELECT start_key FROM births WHERE ${IN_UNIT})
+     WHERE cluster = {cluster:String} AND start_key IN (SELECT start_key FROM births WHERE ${IN_SPAN})
      GROUP BY start_key`,
-    unitParameters(unit),
+    spanParameters(span),
   );
   return new Map(rows.map((row) => [row.start_key, Number(row.smallest)]));
 }

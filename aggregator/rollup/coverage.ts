@@ -9,9 +9,10 @@ import { HOUR_MS } from '../../core/metering/hour.ts';
 import { GAP_MS } from '../conversion/flags.ts';
 import { fixedRows } from '../store/row-binary.ts';
 import type { UsageStore } from '../store/usage-store.ts';
-import { unitParameters, type Unit } from './unit-key.ts';
+import { endOf, hoursOf, type Span } from './span.ts';
 
 export interface MeterCoverage {
+  readonly hour: number;
   readonly meter: string;
   readonly coveredMs: number;
   readonly expectedMs: number;
@@ -23,62 +24,108 @@ export interface UpSample {
   readonly up: number;
 }
 
-export interface Span {
+export interface Stretch {
   readonly from: number;
   readonly to: number;
 }
 
-/** ms of `span` between successful scrapes at most 5 minutes apart. 0 s, 30 s, 600 s and 630 s cover 60 s. */
-export function coveredMs(ups: readonly UpSample[], span: Span): number {
+/**
+ * ms of `stretch` between successful scrapes at most 5 minutes apart. 0 s, 30 s, 600 s and 630 s cover 60 s.
+ */
+export function coveredMs(ups: readonly UpSample[], stretch: Stretch): number {
   let covered = 0;
   let before = -Infinity;
   for (const { t, up } of ups) {
     if (up !== 1) continue;
-    if (t - before <= GAP_MS) covered += overlap({ from: before, to: t }, span);
+    if (t - before <= GAP_MS) covered += overlap({ from: before, to: t }, stretch);
     before = t;
   }
   return covered;
 }
 
-/** ms of `span` in which the target's scrapes were expected. */
+/** ms of `stretch` in which the target's scrapes were expected. */
 export function expectedMs(
   ups: readonly UpSample[],
-  span: Span,
+  stretch: Stretch,
   options: { readonly firstScrape: number; readonly latenessMs: number },
 ): number {
   let expected = 0;
   ups.forEach(({ t, up }, i) => {
     if (up < 0) return;
     const until = Math.min(ups[i + 1]?.t ?? Infinity, t + options.latenessMs);
-    expected += overlap({ from: Math.max(t, options.firstScrape), to: until }, span);
+    expected += overlap({ from: Math.max(t, options.firstScrape), to: until }, stretch);
   });
   return expected;
 }
 
-function overlap(a: Span, b: Span): number {
+function overlap(a: Stretch, b: Stretch): number {
   return Math.max(0, Math.min(a.to, b.to) - Math.max(a.from, b.from));
 }
 
+/** Of every hour of the span and every meter that is fed in the cluster, hour by hour. */
 export async function readCoverage(
   store: UsageStore,
-  unit: Unit,
+  span: Span,
   options: { readonly latenessMs: number; readonly isOpen: boolean },
 ): Promise<MeterCoverage[]> {
-  const ups = await readUps(store, unit);
-  const feeds = await readFeeds(store, unit.cluster);
-  await addSilentTargets(store, unit, { ups, feeds, latenessMs: options.latenessMs });
-  const end = options.isOpen ? newestSuccess(unit, ups) : unit.hour + HOUR_MS;
-  const span = { from: unit.hour, to: end };
+  const { latenessMs } = options;
+  const ups = await readUps(store, span);
+  const feeds = await readFeeds(store, span.cluster);
+  await addSilentTargets(store, span, { ups, feeds, latenessMs });
+  return hoursOf(span).flatMap((hour) => {
+    const end = options.isOpen ? newestSuccess(hour, ups) : hour + HOUR_MS;
+    return coverageOf({ hour, end }, { ups, feeds, latenessMs });
+  });
+}
+
+interface Heard {
+  readonly ups: Ups;
+  readonly feeds: readonly Feed[];
+  readonly latenessMs: number;
+}
+
+function coverageOf(
+  { hour, end }: { readonly hour: number; readonly end: number },
+  { ups, feeds, latenessMs }: Heard,
+): MeterCoverage[] {
+  const stretch = { from: hour, to: end };
+  const byTarget = new Map<string, { coveredMs: number; expectedMs: number }>();
   const byMeter = new Map<string, { coveredMs: number; expectedMs: number }>();
   for (const { meter, target, firstScrape } of feeds) {
-    const seen = ups.get(target) ?? [];
+    let seen = byTarget.get(target);
+    if (seen === undefined) {
+      const near = bearingOn(hour, ups.get(target) ?? []);
+      seen = {
+        coveredMs: coveredMs(near, stretch),
+        expectedMs: expectedMs(near, stretch, { firstScrape, latenessMs }),
+      };
+      byTarget.set(target, seen);
+    }
     const sum = byMeter.get(meter) ?? { coveredMs: 0, expectedMs: 0 };
-    sum.coveredMs += coveredMs(seen, span);
-    sum.expectedMs += expectedMs(seen, span, { firstScrape, latenessMs: options.latenessMs });
+    sum.coveredMs += seen.coveredMs;
+    sum.expectedMs += seen.expectedMs;
     byMeter.set(meter, sum);
   }
   // Zeros too: what was expected of an hour before a removal came to light must not stay.
-  return [...byMeter].map(([meter, sum]) => ({ meter, ...sum }));
+  return [...byMeter].map(([meter, sum]) => ({ hour, meter, ...sum }));
+}
+
+/** What was heard around the hour, and the last before it: what lies further away says nothing about it. */
+function bearingOn(hour: number, ups: readonly UpSample[]): readonly UpSample[] {
+  const near = firstAfter(ups, hour - GAP_MS);
+  return ups.slice(Math.max(0, near - 1), firstAfter(ups, hour + HOUR_MS + GAP_MS));
+}
+
+/** Index of the first one later than t. */
+function firstAfter(ups: readonly UpSample[], t: number): number {
+  let low = 0;
+  let high = ups.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ups[middle]?.t ?? Infinity) <= t) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 type Ups = Map<string, UpSample[]>;
@@ -86,23 +133,33 @@ type Ups = Map<string, UpSample[]>;
 /** target 8, t 8, version 1 */
 const ROW_BYTES = 17;
 
-/** All that was heard within reach of the hour. */
-async function readUps(store: UsageStore, unit: Unit): Promise<Ups> {
+/** All that was heard within reach of the span. */
+async function readUps(store: UsageStore, span: Span): Promise<Ups> {
+  const [from, to] = [span.first - GAP_MS, endOf(span) + GAP_MS];
   const chunks = store.rowBinary(
     `SELECT target, t, max(version) FROM scrape
-     WHERE cluster = {cluster:String} AND hour >= toDateTime({hour:Int64} - 3600, 'UTC')
-       AND hour <= toDateTime({hour:Int64} + 3600, 'UTC') AND t > {from:Int64} AND t <= {to:Int64}
+     WHERE cluster = {cluster:String} AND hour >= toDateTime({earliest:Int64}, 'UTC')
+       AND hour <= toDateTime({latest:Int64}, 'UTC') AND t > {from:Int64} AND t <= {to:Int64}
      GROUP BY target, t ORDER BY target, t`,
-    { ...unitParameters(unit), from: unit.hour - GAP_MS, to: unit.hour + HOUR_MS + GAP_MS },
+    {
+      cluster: span.cluster,
+      earliest: (span.first - HOUR_MS) / 1000,
+      latest: (span.last + HOUR_MS) / 1000,
+      from,
+      to,
+    },
   );
   const ups: Ups = new Map();
+  let last: bigint | undefined;
+  let ofTarget: UpSample[] = [];
   for await (const { view } of fixedRows(chunks, ROW_BYTES)) {
     for (let at = 0; at < view.byteLength; at += ROW_BYTES) {
-      const target = view.getBigUint64(at, true).toString();
-      const sample = { t: Number(view.getBigInt64(at + 8, true)), up: view.getUint8(at + 16) - 1 };
-      const known = ups.get(target);
-      if (known === undefined) ups.set(target, [sample]);
-      else known.push(sample);
+      const target = view.getBigUint64(at, true);
+      if (target !== last) {
+        ups.set(target.toString(), (ofTarget = []));
+        last = target;
+      }
+      ofTarget.push({ t: Number(view.getBigInt64(at + 8, true)), up: view.getUint8(at + 16) - 1 });
     }
   }
   return ups;
@@ -127,19 +184,18 @@ async function readFeeds(store: UsageStore, cluster: string): Promise<Feed[]> {
 }
 
 /**
- * Targets silent as the hour begins: the last that was heard of them before may still expect scrapes in it.
+ * Targets silent as the span begins: the last that was heard of them before may still expect scrapes in it.
  */
 async function addSilentTargets(
   store: UsageStore,
-  unit: Unit,
-  options: { readonly ups: Ups; readonly feeds: readonly Feed[]; readonly latenessMs: number },
+  span: Span,
+  { ups, feeds, latenessMs }: Heard,
 ): Promise<void> {
-  const { ups, feeds, latenessMs } = options;
   const silent = new Set(
     feeds
       .filter(({ target, firstScrape }) => {
         const first = ups.get(target)?.[0];
-        return firstScrape <= unit.hour + HOUR_MS && (first === undefined || first.t > unit.hour);
+        return firstScrape <= endOf(span) && (first === undefined || first.t > span.first);
       })
       .map((feed) => feed.target),
   );
@@ -147,14 +203,15 @@ async function addSilentTargets(
   const rows = await store.rows<{ target: string; last: string; newest: number }>(
     `SELECT target, max(t) AS last, argMax(version, (t, version)) AS newest FROM scrape
      WHERE cluster = {cluster:String} AND target IN {targets:Array(UInt64)}
-       AND hour >= toDateTime({from:Int64}, 'UTC') AND hour <= toDateTime({hour:Int64}, 'UTC')
+       AND hour >= toDateTime({from:Int64}, 'UTC') AND hour <= toDateTime({first:Int64}, 'UTC')
        AND t <= {before:Int64}
      GROUP BY target`,
     {
-      ...unitParameters(unit),
+      cluster: span.cluster,
+      first: span.first / 1000,
       targets: [...silent].map(BigInt),
-      from: Math.max(0, Math.floor((unit.hour - latenessMs) / 1000) - 3600),
-      before: unit.hour - GAP_MS,
+      from: Math.max(0, Math.floor((span.first - latenessMs) / 1000) - 3600),
+      before: span.first - GAP_MS,
     },
   );
   for (const { target, last, newest } of rows) {
@@ -162,10 +219,10 @@ async function addSilentTargets(
   }
 }
 
-function newestSuccess(unit: Unit, ups: Ups): number {
-  let newest = unit.hour;
+function newestSuccess(hour: number, ups: Ups): number {
+  let newest = hour;
   for (const seen of ups.values()) {
     for (const { t, up } of seen) if (up === 1) newest = Math.max(newest, t);
   }
-  return Math.min(newest, unit.hour + HOUR_MS);
+  return Math.min(newest, hour + HOUR_MS);
 }

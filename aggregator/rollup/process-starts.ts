@@ -2,10 +2,9 @@
  * When the process behind a target began, as shown by the first scrape at or after a sample (METERING 6): it
  * proves resets of counters that live in an exporter's memory.
  */
-import { HOUR_MS } from '../../core/metering/hour.ts';
 import { fixedRows } from '../store/row-binary.ts';
 import type { UsageStore } from '../store/usage-store.ts';
-import { unitParameters, type Unit } from './unit-key.ts';
+import { endOf, IN_SPAN, spanParameters, type Span } from './span.ts';
 
 interface Shown {
   readonly times: number[];
@@ -44,20 +43,18 @@ export class ProcessStarts {
 /** target 8, t 8, start 8 */
 const ROW_BYTES = 24;
 
-/** What was shown within the hour, and of each target the first after it. */
-export async function readProcessStarts(store: UsageStore, unit: Unit): Promise<ProcessStarts> {
+/** What was shown within the span, and of each target the first after it. */
+export async function readProcessStarts(store: UsageStore, span: Span): Promise<ProcessStarts> {
   const starts = new ProcessStarts();
-  const from = unit.hour;
-  const to = unit.hour + HOUR_MS;
   const chunks = store.rowBinary(
     `SELECT target, t, max(start) FROM process_start
-     WHERE cluster = {cluster:String} AND hour = toDateTime({hour:Int64}, 'UTC') AND t > {from:Int64}
+     WHERE ${IN_SPAN}
      GROUP BY target, t
      UNION ALL
      SELECT target, min(t), argMax(start, (-t, start)) FROM process_start
-     WHERE cluster = {cluster:String} AND hour > toDateTime({hour:Int64}, 'UTC') AND t > {to:Int64}
+     WHERE cluster = {cluster:String} AND hour > toDateTime({last:Int64}, 'UTC') AND t > {to:Int64}
      GROUP BY target`,
-    { ...unitParameters(unit), from, to },
+    { ...spanParameters(span), to: endOf(span) },
   );
   const rows: [bigint, number, number][] = [];
   for await (const { view } of fixedRows(chunks, ROW_BYTES)) {

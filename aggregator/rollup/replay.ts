@@ -54,7 +54,7 @@ export async function replay(
   const ingest = new Ingest(config, deps);
   let records = 0;
   let points = 0;
-  for await (const batch of batches(files)) {
+  for await (const batch of capturedBatches(files)) {
     const taken = await ingest.take(batch);
     for (const tally of taken.partitions.values()) points += tally.points;
     const before = Math.floor(records / PROGRESS_EVERY_RECORDS);
@@ -68,7 +68,8 @@ export async function replay(
   return rows.filter((row) => row.quantity !== 0n);
 }
 
-async function* batches(files: readonly string[]): AsyncGenerator<LogRecord[]> {
+/** The records of captured files, in batches of a size that is quick to store. */
+export async function* capturedBatches(files: readonly string[]): AsyncGenerator<LogRecord[]> {
   let batch: LogRecord[] = [];
   let bytes = 0;
   for (const file of files) {

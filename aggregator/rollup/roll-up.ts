@@ -1,8 +1,8 @@
 /**
  * Keeps usage in step with the samples. In: units marked by ingest. Out: usage parts, closings, coverage,
- * replaced unit by unit, oldest first. The newest hour of a cluster is open: it is refreshed while it grows
- * and rolled up for good once a later hour has begun. A crash loses nothing: what was not finished is still
- * marked.
+ * replaced unit by unit, oldest first, hours that follow each other together. The newest hour of a cluster is
+ * open: it is refreshed while it grows and rolled up for good once a later hour has begun. A crash loses
+ * nothing: what was not finished is still marked.
  */
 import { randomUUID } from 'node:crypto';
 import { HOUR_MS } from '../../core/metering/hour.ts';
@@ -10,10 +10,16 @@ import type { MeteringSettings } from '../../core/metering/settings.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
 import { retried } from '../../core/runtime/retry.ts';
+import { KeptHours } from '../ledger/erasure/kept-hours.ts';
+import { markHours } from '../ledger/hour-marks.ts';
 import { frozenBefore } from '../store/retention.ts';
 import type { UsageStore } from '../store/usage-store.ts';
-import { SeriesCache } from './unit-inputs.ts';
-import type { Unit } from './unit-key.ts';
+import { MarkSource } from './marks.ts';
+import { rollSpan } from './roll-span.ts';
+import { SilentHours } from './silent-hours.ts';
+import { SeriesCache } from './span-inputs.ts';
+import { SpanPlanner, type SpanBounds } from './span-planner.ts';
+import { hoursOf, type Span } from './span.ts';
 import {
   journalPosition,
   markUnits,
@@ -22,7 +28,6 @@ import {
   waitsForJournal,
   type UnitMark,
 } from './unit-marks.ts';
-import { rollUnit } from './unit.ts';
 
 /** What a pass may take of the time: after one of 2 s the next waits 4 s. */
 const REST_PER_WORK = 2;
@@ -31,41 +36,62 @@ const MAX_REST_MS = 30_000;
 /** Marks honoured are told in one go; a crash before costs doing these units again. */
 const UNMARK_EVERY = 100;
 
+export interface RollUpConfig {
+  readonly settings: MeteringSettings;
+  /** Settings of an hour, where they differ from period to period. */
+  readonly settingsAt?: (hour: number) => MeteringSettings;
+  /** How much is rolled up in one go at most. */
+  readonly spans?: SpanBounds;
+}
+
+export interface PassOptions {
+  /**
+   * Hours before this, of all clusters or of each, are rolled up for good even if nothing has come after
+   * them.
+   */
+  readonly finishBefore?: number | ReadonlyMap<string, number>;
+}
+
 /** The newest hour of a cluster. */
-interface NewestUnit extends Unit {
+interface NewestUnit {
+  readonly cluster: string;
+  readonly hour: number;
   readonly isOpen: boolean;
 }
 
 export class RollUp {
   readonly #settings: MeteringSettings;
+  readonly #settingsAt: (hour: number) => MeteringSettings;
+  readonly #bounds: SpanBounds;
   readonly #store: UsageStore;
   readonly #clock: Clock;
   readonly #facts: FactSink;
   readonly #cache = new SeriesCache();
-  readonly #source = `rollup:${randomUUID()}`;
-  #sequence = 0n;
+  readonly #silentHours: SilentHours;
+  readonly #marks = new MarkSource(`rollup:${randomUUID()}`);
   /** Marks of open units as of their last refresh, so that an hour at rest is left alone. */
   readonly #refreshed = new Map<string, string>();
 
-  constructor(
-    config: { settings: MeteringSettings },
-    deps: { store: UsageStore; clock: Clock; facts: FactSink },
-  ) {
+  constructor(config: RollUpConfig, deps: { store: UsageStore; clock: Clock; facts: FactSink }) {
     this.#settings = config.settings;
+    this.#settingsAt = config.settingsAt ?? (() => config.settings);
+    this.#bounds = config.spans ?? {};
     this.#store = deps.store;
     this.#clock = deps.clock;
     this.#facts = deps.facts;
+    this.#silentHours = new SilentHours(deps.store, config.settings.latenessMs);
   }
 
   /** Roll up whatever is marked, until the signal aborts; the number of units done. */
-  async pass(signal?: AbortSignal): Promise<number> {
+  async pass(signal?: AbortSignal, options: PassOptions = {}): Promise<number> {
+    const marks = await this.#marksToHonour();
     const newest = await this.#newestHours();
     const open = await this.#openSince();
-    const marks = await this.#honourable(await this.#unfrozen(await openMarks(this.#store)));
     let done = 0;
     for (const [cluster, ofCluster] of Map.groupBy(marks, (mark) => mark.cluster)) {
       const hour = newest.get(cluster) ?? 0;
-      done += await this.#cluster(ofCluster, { cluster, hour, isOpen: hour >= open }, signal);
+      const isOpen = hour >= open && hour >= finishBefore(cluster, options);
+      done += await this.#cluster(ofCluster, { cluster, hour, isOpen }, signal);
     }
     return done;
   }
@@ -85,74 +111,114 @@ export class RollUp {
   }
 
   async #cluster(marks: readonly UnitMark[], newest: NewestUnit, signal?: AbortSignal): Promise<number> {
+    const planner = new SpanPlanner(this.#store, newest.cluster, this.#bounds);
     const waiting = new Map([...Map.groupBy(marks, (mark) => mark.hour)]);
     const honoured: UnitMark[] = [];
     let done = 0;
     while (waiting.size > 0 && signal?.aborted !== true) {
-      const hour = Math.min(...waiting.keys());
-      const ofUnit = waiting.get(hour) ?? [];
-      waiting.delete(hour);
-      const unit = { cluster: newest.cluster, hour };
-      if (hour === newest.hour && newest.isOpen) {
-        done += await this.#refresh(newest, ofUnit);
+      const hours = [...waiting.keys()].sort((a, b) => a - b);
+      if (hours[0] === newest.hour && newest.isOpen) {
+        done += await this.#refresh(newest, waiting.get(newest.hour) ?? []);
+        waiting.delete(newest.hour);
         continue;
       }
-      const followUps = await this.#roll(unit, { isOpen: false, openHour: newest.hour });
-      honoured.push(...ofUnit);
+      const closed = hours.filter((hour) => !newest.isOpen || hour !== newest.hour);
+      const kept = await KeptHours.read(this.#store);
+      const span = await planner.next(kept.together(newest.cluster, this.#ofOneSetting(closed)));
+      const followUps = await this.#roll(span, { isOpen: false, openHour: newest.hour, kept });
+      if (followUps === undefined) continue;
+      const ofSpan = hoursOf(span);
+      honoured.push(...ofSpan.flatMap((hour) => waiting.get(hour) ?? []));
+      for (const hour of ofSpan) waiting.delete(hour);
       if (honoured.length >= UNMARK_EVERY)
         await unmarkUnits(this.#store, honoured.splice(0), this.#clock.now());
       for (const mark of followUps) waiting.set(mark.hour, [...(waiting.get(mark.hour) ?? []), mark]);
-      done++;
+      done += ofSpan.length;
     }
     await unmarkUnits(this.#store, honoured, this.#clock.now());
     return done;
   }
 
-  async #refresh(unit: NewestUnit, marks: readonly UnitMark[]): Promise<number> {
-    const key = `${unit.cluster}\n${unit.hour}`;
-    const state = marks.map((mark) => `${mark.source}=${mark.marked}`).join();
+  /** Hours up to where the settings change. */
+  #ofOneSetting(hours: readonly number[]): readonly number[] {
+    const settings = this.#settingsAt(hours[0] ?? 0);
+    const end = hours.findIndex((hour) => this.#settingsAt(hour) !== settings);
+    return end < 0 ? hours : hours.slice(0, end);
+  }
+
+  async #refresh({ cluster, hour }: NewestUnit, marks: readonly UnitMark[]): Promise<number> {
+    const key = `${cluster}\n${hour}`;
+    const state = stateOf(marks);
     if (this.#refreshed.get(key) === state) return 0;
-    await this.#roll(unit, { isOpen: true, openHour: unit.hour });
+    const place = { isOpen: true, openHour: hour, kept: await KeptHours.read(this.#store) };
+    if ((await this.#roll({ cluster, first: hour, last: hour }, place)) === undefined) return 0;
     for (const known of this.#refreshed.keys()) {
-      if (known.startsWith(`${unit.cluster}\n`)) this.#refreshed.delete(known);
+      if (known.startsWith(`${cluster}\n`)) this.#refreshed.delete(known);
     }
     this.#refreshed.set(key, state);
     return 1;
   }
 
-  async #roll(unit: Unit, place: { isOpen: boolean; openHour: number }): Promise<UnitMark[]> {
+  /** The marks it made, which are to be honoured as well; undefined if the span has to be planned anew. */
+  async #roll(
+    span: Span,
+    place: { readonly isOpen: boolean; readonly openHour: number; readonly kept: KeptHours },
+  ): Promise<UnitMark[] | undefined> {
     const begin = this.#clock.now();
+    const { cluster } = span;
     const followUps: UnitMark[] = [];
-    const { samples, rows } = await rollUnit(this.#store, unit, {
-      settings: this.#settings,
+    const units = await rollSpan(this.#store, span, {
+      settings: this.#settingsAt(span.first),
       cache: this.#cache,
       ...place,
       mark: async (hours) => {
-        for (const hour of hours) {
-          followUps.push({ cluster: unit.cluster, hour, source: this.#source, marked: ++this.#sequence });
-        }
-        await markUnits(this.#store, followUps);
+        const marks = this.#marks.marks(cluster, hours);
+        await markUnits(this.#store, marks);
+        followUps.push(...marks);
       },
+      markForLedger: (hours) => markHours(this.#store, this.#marks.marks(cluster, hours)),
     });
-    const durationMs = this.#clock.now() - begin;
-    const hour = new Date(unit.hour).toISOString();
-    this.#facts.event('unitRolledUp', { cluster: unit.cluster, hour, samples, rows, durationMs });
+    if (units === undefined) return undefined;
+    const durationMs = (this.#clock.now() - begin) / units.length;
+    const partless = units.flatMap(({ parts }) => parts).filter(({ hour }) => !place.kept.hasParts(hour));
+    this.#tellFrozen(cluster, new Set(partless.map(({ hour }) => hour)), 'its usage is past its retention');
+    for (const { hour, samples, parts } of units) {
+      const told = { cluster, hour: new Date(hour).toISOString(), samples, rows: parts.length, durationMs };
+      this.#facts.event('unitRolledUp', told);
+    }
     return followUps;
   }
 
-  /** An hour whose samples are past their retention stays as it is; its marks are taken off and told. */
-  async #unfrozen(marks: readonly UnitMark[]): Promise<readonly UnitMark[]> {
+  async #marksToHonour(): Promise<readonly UnitMark[]> {
     const floor = await frozenBefore(this.#store);
+    const unfrozen = await this.#unfrozen(await openMarks(this.#store), floor);
+    const marks = await this.#honourable(unfrozen);
+    const silent = [...(await this.#silentHours.beside(marks))].flatMap(([cluster, hours]) =>
+      this.#marks.marks(
+        cluster,
+        hours.filter((hour) => hour >= floor),
+      ),
+    );
+    await markUnits(this.#store, silent);
+    return [...marks, ...silent];
+  }
+
+  /** An hour whose samples are past their retention stays as it is; its marks are taken off and told. */
+  async #unfrozen(marks: readonly UnitMark[], floor: number): Promise<readonly UnitMark[]> {
     const frozen = marks.filter((mark) => mark.hour < floor);
     if (frozen.length === 0) return marks;
-    for (const { cluster, hour } of frozen) {
-      const reason = 'its samples are past their retention';
-      this.#facts.event('hourFrozen', { cluster, hour: new Date(hour).toISOString(), reason });
-    }
+    for (const { cluster, hour } of frozen)
+      this.#tellFrozen(cluster, [hour], 'its samples are past their retention');
     await unmarkUnits(this.#store, frozen, this.#clock.now());
     return marks.filter((mark) => mark.hour >= floor);
   }
 
+  #tellFrozen(cluster: string, hours: Iterable<number>, reason: string): void {
+    for (const hour of hours)
+      this.#facts.event('hourFrozen', { cluster, hour: new Date(hour).toISOString(), reason });
+  }
+
+  /** Read after the marks, so that none of these lies beyond the newest. */
   async #newestHours(): Promise<Map<string, number>> {
     const rows = await this.#store.rows<{ cluster: string; newest: number }>(
       'SELECT cluster, toUnixTimestamp(max(hour)) AS newest FROM unit_mark GROUP BY cluster',
@@ -189,4 +255,21 @@ export class RollUp {
     }
     return honourable;
   }
+}
+
+/** The same whether marks were read from the store or have just been made. */
+function stateOf(marks: readonly UnitMark[]): string {
+  const newest = new Map<string, bigint>();
+  for (const { source, marked } of marks) {
+    if (marked > (newest.get(source) ?? -1n)) newest.set(source, marked);
+  }
+  return [...newest]
+    .map(([source, marked]) => `${source}=${marked}`)
+    .sort()
+    .join();
+}
+
+function finishBefore(cluster: string, options: PassOptions): number {
+  const { finishBefore: before } = options;
+  return typeof before === 'object' ? (before.get(cluster) ?? 0) : (before ?? 0);
 }

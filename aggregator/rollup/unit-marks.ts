@@ -5,19 +5,14 @@
  * rolled for good only up to what the journal says is complete.
  */
 import type { UsageStore } from '../store/usage-store.ts';
+import { honourMarks, readOpenMarks, writeMarks, type Mark, type MarkTable } from './marks.ts';
 
-export interface UnitMark {
-  readonly cluster: string;
-  readonly hour: number;
-  readonly source: string;
-  readonly marked: bigint;
-}
+export type UnitMark = Mark;
+
+const UNITS: MarkTable = { name: 'unit_mark', done: 'rolled' };
 
 export async function markUnits(store: UsageStore, marks: readonly UnitMark[]): Promise<void> {
-  await store.insert(
-    'unit_mark',
-    marks.map((mark) => ({ ...key(mark), marked: mark.marked, rolled: 0, rolled_at: 0 })),
-  );
+  await writeMarks(store, UNITS, marks);
 }
 
 /** The marks were honoured: the unit was read after everything they stand for had been stored. */
@@ -26,30 +21,18 @@ export async function unmarkUnits(
   marks: readonly UnitMark[],
   atMs: number,
 ): Promise<void> {
-  await store.insert(
-    'unit_mark',
-    // In JSON an integer is the ticks of a DateTime64, here ms; a fraction is refused.
-    marks.map((mark) => ({ ...key(mark), marked: 0, rolled: mark.marked, rolled_at: atMs })),
-  );
+  // In JSON an integer is the ticks of a DateTime64, here ms; a fraction is refused.
+  await honourMarks(store, UNITS, { marks, beside: { rolled_at: atMs } });
+}
+
+/** Marks not yet honoured, oldest hour first. */
+export async function openMarks(store: UsageStore): Promise<readonly UnitMark[]> {
+  return await readOpenMarks(store, UNITS);
 }
 
 /** True for marks of the log; those of a roll-up or a restart stand for what is stored already. */
 export function waitsForJournal(source: string): boolean {
   return !source.startsWith('rollup:') && !source.startsWith('restart:');
-}
-
-/** Marks not yet honoured, oldest hour first. */
-export async function openMarks(store: UsageStore): Promise<readonly UnitMark[]> {
-  const rows = await store.rows<{ cluster: string; seconds: number; source: string; newest: string }>(
-    `SELECT cluster, toUnixTimestamp(hour) AS seconds, source, max(marked) AS newest
-     FROM unit_mark GROUP BY cluster, hour, source HAVING newest > max(rolled) ORDER BY cluster, hour`,
-  );
-  return rows.map((row) => ({
-    cluster: row.cluster,
-    hour: row.seconds * 1000,
-    source: row.source,
-    marked: BigInt(row.newest),
-  }));
 }
 
 /**
@@ -73,8 +56,4 @@ export async function journalPosition(store: UsageStore, source: string): Promis
     { topic: source.slice(0, slash), partition: Number(source.slice(slash + 1)) },
   );
   return row === undefined ? 0n : BigInt(row.next);
-}
-
-function key(mark: UnitMark): { cluster: string; hour: number; source: string } {
-  return { cluster: mark.cluster, hour: mark.hour / 1000, source: mark.source };
 }

@@ -2,7 +2,12 @@
  * Adds up what the series of a unit give: per (hour, tenant, namespace, meter) the quarters of the hour.
  * Intervals are cut at quarters and at changes of owner; most lie within one of both, and those are only
  * added.
+ *
+ * Beside that, and before anybody's owner is looked up, it adds up per (hour, meter) all that was measured:
+ * what the parts are held against. 7 units on 09:30 -> 12:15 are 1, 2, 3 and 1 of their hours, whoever owned
+ * the namespace in between. Totals of nodes are only measured: they are no usage, so no part holds them.
  */
+import { meterNamed } from '../../core/metering/catalogue.ts';
 import { HOUR_MS, QUARTER_MS, owningHour, startOfHour } from '../../core/metering/hour.ts';
 import type { Ownership } from '../attribution/ownership.ts';
 import { split } from '../conversion/split.ts';
@@ -17,6 +22,13 @@ export interface UsagePart {
   missingMs: bigint;
   samples: number;
   flags: number;
+}
+
+/** All usage of a meter in an hour, in base units. */
+export interface MeasuredSum {
+  readonly hour: number;
+  readonly meter: string;
+  quantity: bigint;
 }
 
 /** A stretch of time within one quarter and one owner. */
@@ -37,10 +49,14 @@ interface Instants {
 export class UsageParts implements UsageSink {
   readonly #ownership: Ownership;
   readonly #parts = new Map<string, UsagePart>();
+  readonly #measured = new Map<string, MeasuredSum>();
   #namespace = '';
   #meter = '';
+  #isReference = false;
   #here: Stretch | undefined;
   #instants: Instants | undefined;
+  /** Of the meter, where its newest interval lay. */
+  #sum: MeasuredSum | undefined;
 
   constructor(ownership: Ownership) {
     this.#ownership = ownership;
@@ -49,6 +65,10 @@ export class UsageParts implements UsageSink {
   /** What follows belongs to a series of this namespace and meter. */
   series(namespace: string, meter: string): void {
     if (namespace === this.#namespace && meter === this.#meter) return;
+    if (meter !== this.#meter) {
+      this.#isReference = meterNamed(meter)?.isReference === true;
+      this.#sum = undefined;
+    }
     this.#namespace = namespace;
     this.#meter = meter;
     this.#here = undefined;
@@ -56,6 +76,8 @@ export class UsageParts implements UsageSink {
   }
 
   usage(from: number, to: number, quantity: bigint): void {
+    this.#measure(from, to, quantity);
+    if (this.#isReference) return;
     const here = this.#here;
     if (here !== undefined && from >= here.from && to <= here.to) {
       add(here, quantity);
@@ -67,12 +89,14 @@ export class UsageParts implements UsageSink {
   }
 
   missing(from: number, to: number): void {
+    if (this.#isReference) return;
     split({ from, to, quantity: BigInt(to - from) }, this.#nextChange, (begin, _end, share) => {
       this.#stretchAt(begin).part.missingMs += share;
     });
   }
 
   counted(t: number, flags: number): void {
+    if (this.#isReference) return;
     let instants = this.#instants;
     if (instants === undefined || t <= instants.from || t > instants.to) instants = this.#instantsAt(t);
     instants.part.samples++;
@@ -81,6 +105,38 @@ export class UsageParts implements UsageSink {
 
   parts(): UsagePart[] {
     return [...this.#parts.values()];
+  }
+
+  /** Sums other than 0. */
+  measured(): MeasuredSum[] {
+    return [...this.#measured.values()];
+  }
+
+  /** Cut at hours alone and not by `split`, so that a fault of the finer cuts shows as a difference. */
+  #measure(from: number, to: number, quantity: bigint): void {
+    const sum = this.#sum;
+    if (sum !== undefined && from >= sum.hour && to <= sum.hour + HOUR_MS) {
+      sum.quantity += quantity;
+      return;
+    }
+    let given = 0n;
+    for (let hour = startOfHour(from); hour < to; hour += HOUR_MS) {
+      const end = Math.min(hour + HOUR_MS, to);
+      const upTo = end === to ? quantity : (quantity * BigInt(end - from)) / BigInt(to - from);
+      if (upTo > given) this.#sumOf(hour).quantity += upTo - given;
+      given = upTo;
+    }
+  }
+
+  #sumOf(hour: number): MeasuredSum {
+    const key = `${hour}\n${this.#meter}`;
+    let sum = this.#measured.get(key);
+    if (sum === undefined) {
+      sum = { hour, meter: this.#meter, quantity: 0n };
+      this.#measured.set(key, sum);
+    }
+    this.#sum = sum;
+    return sum;
   }
 
   readonly #nextChange = (t: number): number => this.#ownership.nextChange(this.#namespace, t);

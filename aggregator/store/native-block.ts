@@ -85,3 +85,13 @@ function varint(value: number): Buffer {
   bytes.push(rest);
   return Buffer.from(bytes);
 }
+
+/** Signed 128-bit integers as a column. */
+export function int128Column(name: string, values: readonly bigint[]): FixedColumn {
+  const words = new BigUint64Array(values.length * 2);
+  values.forEach((value, i) => {
+    words[i * 2] = BigInt.asUintN(64, value);
+    words[i * 2 + 1] = BigInt.asUintN(64, value >> 64n);
+  });
+  return { name, type: 'Int128', data: words };
+}

@@ -47,6 +47,8 @@ export interface MeterDefinition {
   readonly excludesHostNetwork: boolean;
   /** A row whose pod has ended at the same t acts as a staleness marker. */
   readonly endsWithPod: boolean;
+  /** A total that usage is held against: measured by the same rules, but nobody's, and never billed. */
+  readonly isReference: boolean;
 }
 
 const GIB = 1n << 30n;
@@ -62,6 +64,20 @@ const podCgroupRows: readonly RowCondition[] = [
   { label: 'namespace', is: 'set' },
   { label: 'pod', is: 'set' },
   { label: 'id', is: 'set' },
+  { label: 'container', is: 'empty' },
+  { label: 'image', is: 'empty' },
+  { label: 'cpu', oneOf: ['', 'total'] },
+];
+
+/**
+ * The root cgroup of a node. Without `node` the rows of all nodes would be one series, so such a row is no
+ * reference: better none than a wrong one.
+ */
+const nodeCgroupRows: readonly RowCondition[] = [
+  { label: 'id', oneOf: ['/'] },
+  { label: 'node', is: 'set' },
+  { label: 'namespace', is: 'empty' },
+  { label: 'pod', is: 'empty' },
   { label: 'container', is: 'empty' },
   { label: 'image', is: 'empty' },
   { label: 'cpu', oneOf: ['', 'total'] },
@@ -93,9 +109,22 @@ const counter = {
   plausibility: 'none',
   excludesHostNetwork: false,
   endsWithPod: false,
+  isReference: false,
 } as const;
 
 const gauge = { ...counter, kind: 'gauge', unit: 'byte-ms', source: 'bytes', presented: GIB_HOUR } as const;
+
+const cpuTime = {
+  ...counter,
+  metrics: ['container_cpu_usage_seconds_total'],
+  source: 'seconds',
+  unit: 'core-ns',
+  presented: CORE_HOUR,
+  birth: 'container',
+  plausibility: 'cores',
+} as const;
+
+const workingSet = { ...gauge, metrics: ['container_memory_working_set_bytes'] } as const;
 
 const podNetwork = {
   ...counter,
@@ -128,25 +157,19 @@ const request = {
   endsWithPod: true,
 } as const;
 
+/** What is billed. Whoever shows, sums or limits usage goes by these. */
 export const METERS: readonly MeterDefinition[] = [
   {
-    ...counter,
+    ...cpuTime,
     name: 'cpu',
     description: 'CPU time of pods, from pod cgroups',
-    metrics: ['container_cpu_usage_seconds_total'],
     rows: podCgroupRows,
     identity: { labels: ['node', 'namespace', 'pod', 'id'] },
-    source: 'seconds',
-    unit: 'core-ns',
-    presented: CORE_HOUR,
-    birth: 'container',
-    plausibility: 'cores',
   },
   {
-    ...gauge,
+    ...workingSet,
     name: 'memory',
     description: 'Working set of pods held over time, from pod cgroups',
-    metrics: ['container_memory_working_set_bytes'],
     rows: podCgroupRows,
     identity: { labels: ['node', 'namespace', 'pod', 'id'] },
   },
@@ -222,10 +245,46 @@ export const METERS: readonly MeterDefinition[] = [
   },
 ];
 
-const byName: ReadonlyMap<string, MeterDefinition> = new Map(METERS.map((meter) => [meter.name, meter]));
+/**
+ * Totals of nodes. The network of a node is none of them: its root cgroup lists every interface of the host,
+ * the pods' own once more and the uplink with what tunnels and other processes send, so no sum of them is
+ * what the pods sent.
+ */
+export const REFERENCE_METERS: readonly MeterDefinition[] = [
+  {
+    ...cpuTime,
+    name: 'node_cpu',
+    description: 'CPU time of nodes, from their root cgroups',
+    rows: nodeCgroupRows,
+    identity: { labels: ['node', 'id'] },
+    isReference: true,
+  },
+  {
+    ...workingSet,
+    name: 'node_memory',
+    description: 'Working set of nodes held over time, from their root cgroups',
+    rows: nodeCgroupRows,
+    identity: { labels: ['node', 'id'] },
+    isReference: true,
+  },
+];
 
+/** All that samples are kept of. */
+export const MEASURED_METERS: readonly MeterDefinition[] = [...METERS, ...REFERENCE_METERS];
+
+const byName: ReadonlyMap<string, MeterDefinition> = new Map(
+  MEASURED_METERS.map((meter) => [meter.name, meter]),
+);
+
+/** A meter as the store knows it, references too. */
 export function meterNamed(name: string): MeterDefinition | undefined {
   return byName.get(name);
+}
+
+/** A meter that somebody may ask for: references are none. */
+export function billableMeter(name: string): MeterDefinition | undefined {
+  const meter = meterNamed(name);
+  return meter?.isReference === true ? undefined : meter;
 }
 
 /** Rows that are not usage but say what usage rows mean. */

@@ -16,6 +16,11 @@ export interface MeteringSettings {
   readonly networkInterface: string;
   /** Samples older than this, judged by the log's own time, are quarantined. */
   readonly rawRetentionMs: number;
+  /**
+   * Usage by the hour, and what it is made from beside samples, is kept this long; older hours stay as they
+   * are.
+   */
+  readonly hoursRetentionMs: number;
 }
 
 /** A sample further ahead of its record's log timestamp than this is rejected. */

@@ -30,6 +30,14 @@ const format = {
   help: 'how rows are printed (default: csv)',
 } as const;
 
+const period = { value: 'MONTH', required: true, help: 'a closed period, such as 2026-10' } as const;
+const answerFormat = {
+  value: 'FORMAT',
+  choices: ['text', 'json'],
+  help: 'how it is printed (default: text)',
+} as const;
+const declared = { value: 'FILE', help: 'waivers and erasures that operators declare (JSON)' };
+
 export const COMMANDS = {
   all: {
     summary: 'the whole pipeline in this process: scrape, log, ingest, roll up, serve',
@@ -37,6 +45,7 @@ export const COMMANDS = {
       config,
       data,
       settings,
+      declared,
       port: { value: 'PORT', help: 'where the API listens on loopback, 0 for any free port (default: 8080)' },
       speed: { value: 'FACTOR', help: 'how fast the time of the simulated cluster runs (default: 1)' },
       verbose: { help: 'say everything that is done' },
@@ -45,7 +54,55 @@ export const COMMANDS = {
   replay: {
     summary: 'compute the usage of captured log records on a throwaway store',
     arguments: 'FILE...',
-    options: { settings, format },
+    options: {
+      settings,
+      format,
+      decisions: {
+        value: 'FILE',
+        help: 'closes and floors to repeat at their cuts, as `decisions` prints them',
+      },
+      statements: { value: 'DIR', help: 'where to write the statements of the repeated closes' },
+    },
+  },
+  statement: {
+    summary: 'print the statement of a tenant, or list or write all of a closed period',
+    options: {
+      data,
+      period,
+      tenant: { value: 'TENANT', help: 'whose statement to print; without it they are listed' },
+      format: {
+        value: 'FORMAT',
+        choices: ['json', 'csv', 'focus', 'parquet'],
+        help: 'its form (default: json, the stored bytes)',
+      },
+      out: { value: 'DIR', help: 'write all statements of the period into this directory instead' },
+    },
+  },
+  verify: {
+    summary: 'recompute a closed period from what is stored and compare every figure and hash',
+    options: { data, period, settings, format: answerFormat },
+  },
+  explain: {
+    summary: 'walk a figure down to intervals, samples and log offsets',
+    options: {
+      data,
+      settings,
+      meter: { value: 'METER', required: true, help: 'such as cpu' },
+      hour: { value: 'HOUR', required: true, help: 'such as 2026-10-01T09:00:00Z' },
+      tenant: { value: 'TENANT', help: 'whose usage; without it, everybody’s' },
+      cluster: { value: 'CLUSTER', help: 'only of this cluster' },
+      namespace: { value: 'NAMESPACE', help: 'only of this namespace' },
+      limit: { value: 'N', help: 'how many intervals are shown at most (the sum is over all)' },
+      format: answerFormat,
+    },
+  },
+  decisions: {
+    summary: 'print the closes and floors of a store: with the log, all that a replay needs',
+    options: { data },
+  },
+  rebuild: {
+    summary: 'make what queries read again from the ledger',
+    options: { data },
   },
   help: { summary: 'show this text', options: {} },
 } as const satisfies Record<string, CommandSpec>;
@@ -142,7 +199,7 @@ function parseCommand(command: CommandName, args: readonly string[]): Invocation
     throw misuse(`${command}: ${problems.join('; ')}\n\n${commandUsage(command, spec)}`);
   }
   // The table was checked above entry by entry, which is more than types can follow.
-  return { command, options: { ...values }, arguments: positionals };
+  return { command, options: { ...values }, arguments: positionals } as Invocation;
 }
 
 function parserOptions(spec: CommandSpec): ParseArgsOptionsConfig {

@@ -1,97 +1,8 @@
 /**
  * The catalogue of everything the program says about itself. A stage states one named fact per batch;
  * `telemetry.ts` makes both the log line and the metrics of it, so the two can never disagree.
- *
- * Levels: debug = routine; info = worth a line; warn = surprising, nothing lost; error = usage may be
- * wrong, and a runbook says what to do. Times are milliseconds in facts and seconds in metrics.
  */
-export type Level = 'debug' | 'info' | 'warn' | 'error';
-
-export type MetricKind = 'counter' | 'gauge' | 'histogram';
-
-export interface MetricDefinition {
-  readonly kind: MetricKind;
-  readonly name: string;
-  readonly help: string;
-  /** The field that is added (counter), set (gauge) or observed (histogram); a counter without one adds 1. */
-  readonly field?: string;
-  /** Fields that become labels; each has few values (reasons, topics, clusters), never ids or times. */
-  readonly labels: readonly string[];
-  /** Divides the field's value on its way into the metric: 1000 for milliseconds to seconds. */
-  readonly divisor: number;
-}
-
-export interface FactDefinition<F extends object> {
-  readonly level: Level;
-  /** What happened, in the words of the log line. */
-  readonly message: string;
-  readonly metrics: readonly MetricDefinition[];
-  /** Page under docs/runbooks that an error names. */
-  readonly runbook?: string;
-  /** Carries the type of the fields; never set. */
-  readonly fields?: F;
-}
-
-interface MetricOptions<F> {
-  readonly field?: keyof F & string;
-  readonly labels?: readonly (keyof F & string)[];
-  readonly divisor?: number;
-}
-
-/** Collects what is known of one fact; `F` is given by the caller, the rest is checked against it. */
-class FactBuilder<F extends object> implements FactDefinition<F> {
-  readonly level: Level;
-  readonly message: string;
-  readonly metrics: readonly MetricDefinition[];
-  readonly runbook?: string;
-  declare readonly fields?: F;
-
-  constructor(definition: FactDefinition<F>) {
-    this.level = definition.level;
-    this.message = definition.message;
-    this.metrics = definition.metrics;
-    if (definition.runbook !== undefined) this.runbook = definition.runbook;
-  }
-
-  counter(name: string, help: string, options: MetricOptions<F> = {}): FactBuilder<F> {
-    return this.#with('counter', name, help, options);
-  }
-
-  gauge(name: string, help: string, options: MetricOptions<F> & { field: keyof F & string }): FactBuilder<F> {
-    return this.#with('gauge', name, help, options);
-  }
-
-  histogram(
-    name: string,
-    help: string,
-    options: MetricOptions<F> & { field: keyof F & string },
-  ): FactBuilder<F> {
-    return this.#with('histogram', name, help, options);
-  }
-
-  #with(kind: MetricKind, name: string, help: string, options: MetricOptions<F>): FactBuilder<F> {
-    const metric = { kind, name, help, labels: [], divisor: 1, ...options };
-    const { level, message, runbook } = this;
-    const metrics = [...this.metrics, metric];
-    return new FactBuilder({ level, message, metrics, ...(runbook === undefined ? {} : { runbook }) });
-  }
-}
-
-function debug<F extends object>(message: string): FactBuilder<F> {
-  return new FactBuilder<F>({ level: 'debug', message, metrics: [] });
-}
-
-function info<F extends object>(message: string): FactBuilder<F> {
-  return new FactBuilder<F>({ level: 'info', message, metrics: [] });
-}
-
-function warn<F extends object>(message: string): FactBuilder<F> {
-  return new FactBuilder<F>({ level: 'warn', message, metrics: [] });
-}
-
-function error<F extends object>(message: string, runbook: string): FactBuilder<F> {
-  return new FactBuilder<F>({ level: 'error', message, metrics: [], runbook });
-}
+import { debug, error, info, warn, type FactDefinition } from './fact-definition.ts';
 
 /** What the collectors say. */
 const collectorFacts = {
@@ -169,7 +80,7 @@ const ingestFacts = {
     'Samples inserted into the store, repeats included',
     { field: 'count' },
   ),
-  pointsRejected: warn<{ reason: string; count: number }>('points rejected').counter(
+  pointsRejected: warn<{ reason: string; count: number }>('points rejected', 'points-rejected').counter(
     'gh0stmeter_rejected_points_total',
     'Points that are no samples, by reason',
     { field: 'count', labels: ['reason'] },
@@ -277,29 +188,85 @@ const usageFacts = {
   ).counter('gh0stmeter_frozen_hours_total', 'Hours that a late sample could not change', {
     labels: ['cluster', 'reason'],
   }),
-  hourSettled: info<{ cluster: string; hour: string; rows: number; revisions: number }>(
+  hourSettled: debug<{ cluster: string; hour: string; rows: number; revisions: number }>(
     'hour settled',
   ).counter('gh0stmeter_ledger_rows_total', 'Rows appended to the ledger by settled hours', {
     field: 'rows',
     labels: ['cluster'],
   }),
-  periodClosed: info<{ period: string; tenants: number; corrections: number; hash: string }>('period closed')
+  periodClosed: info<{
+    period: string;
+    statements: number;
+    corrections: number;
+    hash: string;
+    durationMs: number;
+  }>('period closed')
     .counter('gh0stmeter_closed_periods_total', 'Periods closed')
     .counter('gh0stmeter_corrections_total', 'Corrections fixed by closes', { field: 'corrections' }),
-  closeWaiting: warn<{ period: string; waitingFor: string }>('a period is due but cannot close yet').counter(
-    'gh0stmeter_close_waits_total',
-    'Times a due period could not close',
-  ),
+  closeHeld: error<{ period: string; cluster: string; watermark: string; needed: string; heldMs: number }>(
+    'a period is due but cannot close: a cluster has not been seen far enough',
+    'close-held',
+  ).gauge('gh0stmeter_close_held_seconds', 'How long a due period has been waiting for a cluster', {
+    field: 'heldMs',
+    labels: ['cluster'],
+    divisor: 1000,
+  }),
   periodMismatch: error<{ period: string; expected: string; actual: string }>(
     'a closed period recomputes to other figures',
     'period-mismatch',
   ).counter('gh0stmeter_period_mismatches_total', 'Closed periods whose recomputation differs'),
+  hourReconciled: debug<{ cluster: string; hour: string; meter: string; difference: bigint }>(
+    'what was measured held against what was given to owners',
+  ).gauge(
+    'gh0stmeter_reconciliation_difference',
+    'Measured minus attributed usage of the newest settled hour, in base units of the meter: 0, or wrong',
+    { field: 'difference', labels: ['cluster', 'meter'] },
+  ),
+  hourCompared: debug<{ cluster: string; hour: string; meter: string; ratio: number }>(
+    'what was measured held against what others counted',
+  ).gauge(
+    'gh0stmeter_reconciliation_ratio',
+    'Share of its reference (nodes, or bytes transmitted) that was measured in the newest settled hour',
+    { field: 'ratio', labels: ['cluster', 'meter'] },
+  ),
+  reconciliationFailed: error<{
+    cluster: string;
+    hour: string;
+    meter: string;
+    measured: bigint;
+    attributed: bigint;
+    platform: bigint;
+    unattributed: bigint;
+    difference: bigint;
+  }>('what was measured and what was given to owners differ', 'reconciliation-failed').counter(
+    'gh0stmeter_reconciliation_failures_total',
+    'Hours of a meter whose parts do not add up to what was measured',
+    { labels: ['cluster', 'meter'] },
+  ),
   quotaBreached: info<{ tenant: string; quota: string; severity: string }>('quota breached').counter(
     'gh0stmeter_breaches_total',
     'Breaches opened',
     { labels: ['tenant', 'quota', 'severity'] },
   ),
   quotaRestored: info<{ tenant: string; quota: string }>('quota no longer breached'),
+  tenantErased: info<{
+    tenant: string;
+    through: string;
+    samples: number;
+    series: number;
+    durationMs: number;
+  }>('raw data of a tenant erased; what was billed stays').counter(
+    'gh0stmeter_erasures_total',
+    'Erasures of raw data that were done',
+  ),
+  erasureRepeated: info<{ tenant: string; through: string }>(
+    'erased samples had come back, from the log or from afar; deleted again',
+  ).counter('gh0stmeter_repeated_erasures_total', 'Times erased samples came back and were deleted again'),
+  erasureHeld: warn<{ tenant: string; through: string; reason: string }>(
+    'a declared erasure has not been done yet',
+  ).counter('gh0stmeter_held_erasures_total', 'Declared erasures found waiting, told once an hour', {
+    labels: ['reason'],
+  }),
 };
 
 /** What the store, the API and the process itself say. */
@@ -347,6 +314,12 @@ const runtimeFacts = {
   settingsLoaded: info<{ file: string }>('settings loaded').counter(
     'gh0stmeter_settings_loads_total',
     'Settings files taken',
+  ),
+  settingsChanged: info<{ period: string }>(
+    'the metering settings have changed: the open period is rolled up again',
+  ).counter(
+    'gh0stmeter_settings_changes_total',
+    'Open periods rolled up again after an edit of the settings',
   ),
   settingsRefused: warn<{ file: string; error: unknown }>(
     'settings refused; the former ones stay in force',

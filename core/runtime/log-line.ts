@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 
 import { MeteringError } from './errors.ts';
-import type { Level } from './facts.ts';
+import type { Level } from './fact-definition.ts';
 
 /** How a fact looks in the log: one JSON object per line for machines, one readable line for people. */
 export type LineFormat = 'json' | 'pretty';

@@ -6,15 +6,8 @@ import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { Registry } from 'prom-client';
 
 import type { Clock } from './clock.ts';
-import {
-  facts,
-  type FactDefinition,
-  type FactFields,
-  type FactName,
-  type FactSink,
-  type Level,
-  type MetricDefinition,
-} from './facts.ts';
+import type { FactDefinition, Level, MetricDefinition } from './fact-definition.ts';
+import { facts, type FactFields, type FactName, type FactSink } from './facts.ts';
 import { formatLine, type LineFormat } from './log-line.ts';
 import { recordSpan } from './telemetry-tracing.ts';
 

@@ -3,6 +3,7 @@
  * usage. Data is made from a seed; log and store are real and lie in a temporary directory that is removed afterwards.
  *
  *   npm run bench [-- --no-floor] [-- FILE...]     FILE: captured log records, as `metering replay` takes them
+ *   npm run bench -- verify [DAYS]                 a closed month, verified on one core; takes minutes (verify.ts)
  *
  * Ends with 1 if a figure is below its floor, unless --no-floor.
  */
@@ -21,12 +22,14 @@ import { decodeFigures, insertFigures } from './parts.ts';
 import { ingestFigures } from './ingest.ts';
 import { isMissed, line, type Figure } from './measure.ts';
 import { rollUpFigures } from './roll-up.ts';
+import { benchVerify } from './verify.ts';
 import { QUIET } from './workbench.ts';
 
 const CLUSTER = { cluster: 'bench', seed: 20_261_001, nodes: 40, podsPerNode: 125 };
 const HOUR = Date.UTC(2026, 9, 1, 10);
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === 'verify') return await benchVerify(args.slice(1));
   const files = args.filter((arg) => !arg.startsWith('--'));
   const directory = await mkdtemp(join(tmpdir(), 'gh0stmeter-bench-'));
   const clock = new SystemClock();

@@ -3,7 +3,7 @@ import { RecordReader } from '../../aggregator/ingest/record-reader.ts';
 import type { SampleColumns } from '../../aggregator/ingest/sample-columns.ts';
 import { blockStructure, nativeBlock, type Column } from '../../aggregator/store/native-block.ts';
 import type { BlockInsert } from '../../aggregator/store/usage-store.ts';
-import { METERS } from '../../core/metering/catalogue.ts';
+import { MEASURED_METERS } from '../../core/metering/catalogue.ts';
 import { owningHour } from '../../core/metering/hour.ts';
 import { publishedMetricsData } from '../support/published-otlp.ts';
 import { best, measure, type Figure } from './measure.ts';
@@ -88,7 +88,7 @@ function blockInsert(samples: SampleColumns): BlockInsert {
     columns: Object.keys(into),
     structure: blockStructure(columns),
     select: Object.values(into),
-    parameters: { meters: METERS.map(({ name }) => name) },
+    parameters: { meters: MEASURED_METERS.map(({ name }) => name) },
     block: nativeBlock(samples.length, columns),
   };
 }
@@ -102,7 +102,7 @@ function jsonRows(samples: SampleColumns): Record<string, unknown>[] {
   return Array.from({ length: samples.length }, (_, i) => ({
     hour: owningHour(Number(t[i])) / 1000,
     cluster: 'bench',
-    meter: METERS[meter[i] ?? 0]?.name,
+    meter: MEASURED_METERS[meter[i] ?? 0]?.name,
     series: Buffer.from(series.subarray(i * ID_BYTES, (i + 0.5) * ID_BYTES)).toString('hex'),
     t: t[i],
     start: start[i],

@@ -16,6 +16,7 @@ import { migrate } from '../../aggregator/store/migrations.ts';
 import type { UsageStore } from '../../aggregator/store/usage-store.ts';
 import { EmbeddedLog, embeddedLogSchema } from '../../core/eventlog/embedded.ts';
 import type { LogConsumer, SampleLog } from '../../core/eventlog/sample-log.ts';
+import { SettingsTimeline } from '../../core/metering/settings-timeline.ts';
 import type { MeteringSettings } from '../../core/metering/settings.ts';
 import { FastClock, nextTurn, SystemClock } from '../../core/runtime/clock.ts';
 import { loadConfig } from '../../core/runtime/config.ts';
@@ -99,7 +100,11 @@ async function main(config: ChildConfig): Promise<void> {
   });
   const { clusters, settings } = config;
   const aggregator = new Aggregator(
-    { settings, clusters, restartFile: join(config.directory, 'restart.json') },
+    {
+      settings: new SettingsTimeline([{ validFrom: 0, settings }]),
+      clusters,
+      restartFile: join(config.directory, 'restart.json'),
+    },
     {
       store,
       log: markedLog(log, config.maxBatchBytes),

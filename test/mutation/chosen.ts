@@ -15,8 +15,8 @@ const of = (
 
 export const CHOSEN: readonly ChosenMutant[] = [
   ...of('aggregator/rollup/births.ts', [
-    ['firstValue <= unit.hour', 'firstValue < unit.hour'],
-    ['firstValue > unit.hour + HOUR_MS', 'firstValue >= unit.hour + HOUR_MS'],
+    ['firstValue <= span.first', 'firstValue < span.first'],
+    ['firstValue > endOf(span)', 'firstValue >= endOf(span)'],
     ['sighted: Math.min(firstValue, rejected)', 'sighted: firstValue'],
     ['birth.firstValue - latest <= latenessMs', 'birth.firstValue - latest < latenessMs'],
     ['q.sighted > s.t', 'q.sighted >= s.t'],
@@ -31,19 +31,34 @@ export const CHOSEN: readonly ChosenMutant[] = [
     ['[2, 50, Infinity]', '[2, 50]'],
     ['argMax(t, place), argMax(value', 'argMin(t, place), argMin(value'],
     ['view.getUint8(at + 32) === 1', 'view.getUint8(at + 32) === 2'],
-    ['  return hours;', '  return new Set();'],
+    ['hours.add(hour);', ''],
   ]),
-  ...of('aggregator/rollup/unit.ts', [
+  ...of('aggregator/rollup/convert.ts', [
     ['if (value < pending.value) return;', 'if (value <= pending.value) return;'],
     ['pending.processStart = Math.max(pending.processStart, processStart);', ''],
-    ['this.#inputs.hostNetwork.has(meta.podKey) ? NOWHERE : this.#parts', 'this.#parts'],
+    ['if (this.#inputs.hostNetwork.has(meta.podKey)) return NOWHERE;', ''],
+    ['pending.value = -1n', 'pending.value = 0n'],
+    ['this.#carried.set(this.#key, closing);', ''],
+    ['t > this.#end || !isSame)', '!isSame)'],
+    [
+      'const isSame = this.#isSameSeries(view, at)',
+      'const isSame = t <= this.#end && this.#isSameSeries(view, at)',
+    ],
+  ]),
+  ...of('aggregator/rollup/usage-writer.ts', [['[...current, ...vanished]', 'current']]),
+  ...of('aggregator/rollup/silent-hours.ts', [
+    ['hour < until; hour', 'hour < before; hour'],
+    ['version > 0) AS last', 'version > 1) AS last'],
+  ]),
+  ...of('aggregator/rollup/roll-span.ts', [
     ['old.value !== value || ', ''],
     [' || old.known !== known', ''],
-    ['...vanished.map(', '...[].map('],
-    ['pending.value = -1n', 'pending.value = 0n'],
+    ['changed.length > 0 && openHour > span.last ? next.add(openHour) : next', 'next'],
+    ['const isStartChanged = ofOthers.some(([hour]) => hour < span.first)', 'const isStartChanged = false'],
+    ['newest !== before.get(hour) : newest > version', 'newest !== before.get(hour) : false'],
     [
-      'changedHours = changed.length > 0 && options.openHour > unit.hour ? next.add(options.openHour) : next;',
-      '',
+      'const since = await hoursThatFollow(store, span, { changed, openHour: options.openHour })',
+      'const since = following',
     ],
   ]),
   ...of('aggregator/rollup/process-starts.ts', [
@@ -68,9 +83,9 @@ export const CHOSEN: readonly ChosenMutant[] = [
     ['target = {target:UInt64} AND t < {t:Int64}', 'target = {target:UInt64} AND t > {t:Int64}'],
   ]),
   ...of('aggregator/ingest/label-effects.ts', [
-    ['hours.push(...(await this.#ownedHours(cluster, namespace, change)));', ''],
+    ['hours.push(...(await this.#ownedHours(cluster, changes)));', ''],
     ['i === 0 ? undefined : Number(row.seen)', 'Number(row.seen)'],
-    ['[...hours, ...(await this.#nextUnits(cluster, namespace, last))]', 'hours'],
+    ['[...hours, ...(await this.#nextUnits(cluster, ended))]', 'hours'],
     ['head !== undefined && t > head.t && tenant', 'head !== undefined && tenant'],
     ['row.owners.length < 2 && i > 0', 'i > 0'],
     ['next === undefined ? Infinity : Number(next.seen)', 'Number(row.seen)'],

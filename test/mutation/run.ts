@@ -46,6 +46,7 @@ const STORED: Suite = {
   stages: [
     ['test/property/late-facts.test.ts'],
     ['test/vectors/pipeline.test.ts', 'test/property/regressions.test.ts'],
+    ['test/integration/silent-hours.test.ts', 'test/integration/roll-up-'],
     ['test/property/worlds-in'],
   ],
   worlds: 60,

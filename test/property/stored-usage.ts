@@ -1,6 +1,6 @@
 /**
- * What the roll-up stored, to be held against a roll-up from scratch of the same samples: parts, closings
- * and coverage, without the versions they were written with and without rows of nothing.
+ * What the roll-up stored, to be held against a roll-up from scratch of the same samples in other spans: parts, sums,
+ * closings and coverage, without the versions they were written with and without rows of nothing.
  */
 import type { UsageStore } from '../../aggregator/store/usage-store.ts';
 import type { ModelSettings } from '../model/record.ts';
@@ -10,6 +10,7 @@ const STORED = {
   parts: `SELECT cluster, unit, hour, tenant, namespace, meter, q0, q1, q2, q3, missing_ms, samples, flags
      FROM usage_parts FINAL
      WHERE samples != 0 OR flags != 0 OR missing_ms != 0 OR q0 != 0 OR q1 != 0 OR q2 != 0 OR q3 != 0`,
+  measured: 'SELECT cluster, unit, hour, meter, quantity FROM measured FINAL WHERE quantity != 0',
   closings: 'SELECT cluster, hour, hex(series) AS id, t, value, known FROM closings FINAL',
   coverage: 'SELECT cluster, hour, meter, covered_ms, expected_ms FROM coverage FINAL WHERE expected_ms != 0',
 } as const;
@@ -27,7 +28,7 @@ export async function storedUsage(store: UsageStore): Promise<Set<string>> {
 export async function differencesFromScratch(store: UsageStore, settings: ModelSettings): Promise<string[]> {
   const stepwise = await storedUsage(store);
   await forgetUsage(store);
-  await new Pipeline(store, settings).rollUp();
+  await new Pipeline(store, settings).rollUp(1);
   const fromScratch = await storedUsage(store);
   return [
     ...[...stepwise].filter((line) => !fromScratch.has(line)).map((line) => `only unit by unit: ${line}`),

@@ -11,6 +11,7 @@ import { SystemClock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
 import { Ingest } from '../../aggregator/ingest/ingest.ts';
 import { RollUp } from '../../aggregator/rollup/roll-up.ts';
+import type { SpanBounds } from '../../aggregator/rollup/span-planner.ts';
 import { readUsageRows, type UsageRow } from '../../aggregator/rollup/usage-rows.ts';
 import { ChdbStore } from '../../aggregator/store/clickhouse/chdb.ts';
 import { migrate } from '../../aggregator/store/migrations.ts';
@@ -37,19 +38,22 @@ export async function openFastStore(): Promise<TestStore> {
 }
 
 export function fullSettings(settings: ModelSettings): MeteringSettings {
-  return { rawRetentionMs: 45 * 86_400_000, ...settings };
+  return { rawRetentionMs: 45 * 86_400_000, hoursRetentionMs: 400 * 86_400_000, ...settings };
 }
 
-/** One ingest and two roll-ups, as two processes would have them. */
+/** One ingest and two roll-ups, as two processes would have them, which cut the hours into different spans. */
 export class Pipeline {
   readonly store: UsageStore;
   readonly #settings: MeteringSettings;
+  readonly #spans: SpanBounds;
   #ingest!: Ingest;
   #rollUps!: readonly [RollUp, RollUp];
 
-  constructor(store: UsageStore, settings: ModelSettings) {
+  /** `spans`: those of the second roll-up. */
+  constructor(store: UsageStore, settings: ModelSettings, spans: SpanBounds = { hours: 3 }) {
     this.store = store;
     this.#settings = fullSettings(settings);
+    this.#spans = spans;
     this.restart();
   }
 
@@ -63,8 +67,8 @@ export class Pipeline {
     };
     const deps = { store: this.store, clock: new SystemClock(), facts: QUIET };
     this.#ingest = new Ingest(config, deps);
-    const rollUp = (): RollUp => new RollUp({ settings: this.#settings }, deps);
-    this.#rollUps = [rollUp(), rollUp()];
+    const settings = this.#settings;
+    this.#rollUps = [new RollUp({ settings }, deps), new RollUp({ settings, spans: this.#spans }, deps)];
   }
 
   async take(records: readonly LogRecord[]): Promise<void> {
@@ -87,10 +91,14 @@ const TABLES_OF_SAMPLES = [
   ...['samples', 'series', 'target', 'scrape', 'feed', 'sightings', 'births', 'process_start'],
   ...['container_start', 'label_history', 'host_network', 'pod_phase', 'batch', 'quarantine'],
 ];
-const TABLES_OF_USAGE = ['usage_parts', 'closings', 'coverage', 'unit_mark'];
+const TABLES_OF_USAGE = ['usage_parts', 'measured', 'closings', 'coverage', 'unit_mark', 'hour_mark'];
+/** What was settled and decided. */
+const TABLES_OF_LEDGER = [
+  ...['ledger', 'usage_current', 'usage_day', 'reconciliation', 'decision', 'statement', 'hold', 'watermark'],
+];
 
 export async function emptyStore(store: UsageStore): Promise<void> {
-  for (const table of [...TABLES_OF_SAMPLES, ...TABLES_OF_USAGE])
+  for (const table of [...TABLES_OF_SAMPLES, ...TABLES_OF_USAGE, ...TABLES_OF_LEDGER])
     await store.command(`TRUNCATE TABLE ${table}`);
 }
 

@@ -2,7 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../core/runtime/command-line.ts';
-import { facts, type FactDefinition } from '../../core/runtime/facts.ts';
+import type { FactDefinition } from '../../core/runtime/fact-definition.ts';
+import { facts } from '../../core/runtime/facts.ts';
 import { PROBLEM_CODES, problemKinds } from '../reference/error-codes.ts';
 import { DIRECTORY, referencePages, ROOT, statedFacts } from '../reference/reference.ts';
 

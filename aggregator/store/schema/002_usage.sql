@@ -70,12 +70,3 @@ CREATE TABLE IF NOT EXISTS unit_mark
 )
 ENGINE = {R}AggregatingMergeTree
 ORDER BY (cluster, hour, source);
-
--- Samples of hours before this are gone, or may be: such an hour is frozen as it was last rolled up.
-CREATE TABLE IF NOT EXISTS retention_floor
-(
-    name LowCardinality(String),
-    floor SimpleAggregateFunction(max, DateTime('UTC'))
-)
-ENGINE = {R}AggregatingMergeTree
-ORDER BY name;

@@ -15,6 +15,7 @@ import { Random } from '../../property/worlds/random.ts';
 import type { TestStore } from '../../support/chdb.ts';
 import { FaultyStore, type When } from '../../support/faulty-store.ts';
 import { HandClock } from '../../support/hand-clock.ts';
+import { SettingsTimeline } from '../../../core/metering/settings-timeline.ts';
 import { emptyStore, fullSettings, logRecord, openFastStore } from '../../support/pipeline.ts';
 import { readState, stateDifferences, usageLines, type State } from '../../e2e/state.ts';
 
@@ -109,7 +110,14 @@ async function start(records: readonly LogRecord[]): Promise<Running> {
   };
   const restartFile = join(directory, 'restart.json');
   const deps = { store, log: inSmallBatches(), clock, facts, retain: () => log.retain() };
-  const aggregator = new Aggregator({ settings: SETTINGS, clusters: CLUSTERS, restartFile }, deps);
+  const aggregator = new Aggregator(
+    {
+      settings: new SettingsTimeline([{ validFrom: 0, settings: SETTINGS }]),
+      clusters: CLUSTERS,
+      restartFile,
+    },
+    deps,
+  );
   await aggregator.start((error) => failures.push(error));
   const behind = async (): Promise<string> => {
     const check = aggregator.checks().find(({ name }) => name === 'log');

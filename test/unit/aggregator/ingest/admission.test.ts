@@ -29,6 +29,44 @@ function meter(metric: string, labels: Labels): string {
   return row.kind === 'usage' ? row.meter.name : row.kind;
 }
 
+describe('totals of nodes', () => {
+  const MEMORY = 'container_memory_working_set_bytes';
+  const ROOT = { cluster: 'rt1', node: 'n1', id: '/' };
+
+  test.each<[meter: string, metric: string, labels: Labels]>([
+    ['node_cpu', CPU, ROOT],
+    ['node_cpu', CPU, { ...ROOT, cpu: 'total', container: '', image: '', namespace: '', pod: '' }],
+    ['node_memory', MEMORY, ROOT],
+    ['none', CPU, { ...ROOT, cpu: 'cpu00' }],
+    ['none', CPU, { ...ROOT, id: '/kubepods.slice' }],
+    ['none', CPU, { ...ROOT, id: '' }],
+    // All nodes would be one series.
+    ['none', CPU, { ...ROOT, node: '' }],
+    ['none', CPU, { ...ROOT, container: 'app' }],
+    ['none', CPU, { ...ROOT, image: 'pause' }],
+    ['none', CPU, { ...ROOT, namespace: 'shop' }],
+    ['none', CPU, { ...ROOT, pod: 'web-0' }],
+    ['cpu', CPU, { ...ROOT, namespace: 'shop', pod: 'web-0' }],
+    // Every interface of the host, the pods' once more among them.
+    ['none', TRANSMIT, { ...ROOT, interface: 'eth0' }],
+  ])('%s: %s %o', (expected, metric, labels) => {
+    expect(meter(metric, labels)).toBe(expected);
+  });
+
+  test('are a series per node, born with it', () => {
+    expect(meaning(CPU, { ...ROOT, machine_id: 'x', job: 'kubelet' })).toMatchObject({
+      kind: 'usage',
+      namespace: '',
+      identity: [
+        ['id', '/'],
+        ['node', 'n1'],
+      ],
+      podKey: '',
+      container: JSON.stringify(['n1', '/']),
+    });
+  });
+});
+
 describe('rows of a meter', () => {
   test.each<[meter: string, metric: string, labels: Labels]>([
     ['cpu', CPU, CGROUP],

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Ownership } from '../../../../aggregator/attribution/ownership.ts';
 import { UsageParts, type UsagePart } from '../../../../aggregator/rollup/usage-parts.ts';
@@ -123,4 +124,93 @@ test('a sample counts where what ends at it lies: in the earlier hour, with the 
     [10, 'globex', 4, 5],
     [11, 'globex', 1, 2],
   ]);
+});
+
+describe('all that was measured', () => {
+  const measuredOf = (give: (parts: UsageParts) => void): unknown[] => {
+    const parts = new UsageParts(new Ownership([], sightings));
+    parts.series('shop', 'cpu');
+    give(parts);
+    return parts.measured().map(({ hour, meter, quantity }) => [hour / HOUR, meter, quantity]);
+  };
+
+  test('is cut at hours, not at quarters or owners; one that ends with an hour is the earlier one’s', () => {
+    const given = measuredOf((parts) => {
+      parts.usage(9.5 * HOUR, 12.25 * HOUR, 7n);
+      parts.usage(10 * HOUR, 11 * HOUR, 90n);
+      parts.usage(11 * HOUR - 1, 11 * HOUR, 100n);
+    });
+    expect(given).toEqual([
+      [9, 'cpu', 1n],
+      [10, 'cpu', 192n],
+      [11, 'cpu', 3n],
+      [12, 'cpu', 1n],
+    ]);
+  });
+
+  test('has no row where it is nothing', () => {
+    expect(measuredOf((parts) => parts.usage(9 * HOUR, 11 * HOUR, 1n))).toEqual([[10, 'cpu', 1n]]);
+    expect(measuredOf((parts) => parts.missing(9 * HOUR, 11 * HOUR))).toEqual([]);
+  });
+
+  test('is by meter, over all namespaces', () => {
+    const given = measuredOf((parts) => {
+      parts.usage(9 * HOUR, 9 * HOUR + 1, 1n);
+      parts.series('blog', 'cpu');
+      parts.usage(9 * HOUR, 9 * HOUR + 1, 2n);
+      parts.series('shop', 'memory');
+      parts.usage(9 * HOUR, 9 * HOUR + 1, 4n);
+      parts.series('shop', 'cpu');
+      parts.usage(9 * HOUR, 9 * HOUR + 1, 8n);
+    });
+    expect(given).toEqual([
+      [9, 'cpu', 11n],
+      [9, 'memory', 4n],
+    ]);
+  });
+
+  test('of a node is measured, and nobody’s part', () => {
+    const parts = new UsageParts(new Ownership([], sightings));
+    parts.series('', 'node_cpu');
+    parts.usage(9 * HOUR, 10.5 * HOUR, 30n);
+    parts.missing(9 * HOUR, 10 * HOUR);
+    parts.counted(9 * HOUR, 1);
+    expect(parts.parts()).toEqual([]);
+    expect(parts.measured()).toEqual([
+      { hour: 9 * HOUR, meter: 'node_cpu', quantity: 20n },
+      { hour: 10 * HOUR, meter: 'node_cpu', quantity: 10n },
+    ]);
+    parts.series('', 'cpu');
+    parts.usage(9 * HOUR, 10 * HOUR, 4n);
+    expect(brief(parts.parts())).toEqual([[9, 'unattributed', 1n, 1n, 1n, 1n]]);
+  });
+
+  test('is what the parts of an hour add up to, whatever the intervals and owners', () => {
+    const interval = fc.record({
+      namespace: fc.constantFrom('shop', 'blog'),
+      from: fc.integer({ min: 8 * HOUR, max: 12 * HOUR }),
+      length: fc.oneof(fc.integer({ min: 1, max: 60_000 }), fc.integer({ min: 1, max: 5 * HOUR })),
+      quantity: fc.bigInt({ min: 1n, max: 2n ** 90n }),
+    });
+    const moves = fc.array(
+      fc.record({ t: fc.integer({ min: 8 * HOUR, max: 14 * HOUR }), tenant: fc.string() }),
+    );
+    fc.assert(
+      fc.property(fc.array(interval), moves, (intervals, seen) => {
+        const inOrder = seen.toSorted((a, b) => a.t - b.t);
+        const parts = new UsageParts(new Ownership([], new Map([['shop', inOrder]])));
+        for (const { namespace, from, length, quantity } of intervals) {
+          parts.series(namespace, 'cpu');
+          parts.usage(from, from + length, quantity);
+        }
+        const sums = new Map<number, bigint>();
+        for (const { hour, quarters } of parts.parts())
+          sums.set(
+            hour,
+            quarters.reduce((a, b) => a + b, sums.get(hour) ?? 0n),
+          );
+        expect(new Map(parts.measured().map(({ hour, quantity }) => [hour, quantity]))).toEqual(sums);
+      }),
+    );
+  });
 });

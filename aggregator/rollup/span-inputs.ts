@@ -1,5 +1,5 @@
 /**
- * Everything a unit needs beside its samples, read from the store: which series it has, where they start
+ * Everything a span needs beside its samples, read from the store: which series it has, where they start
  * from, what is known about those that are new, who owns their namespaces.
  */
 import { meterNamed, type MeterDefinition } from '../../core/metering/catalogue.ts';
@@ -8,13 +8,14 @@ import { invariant } from '../../core/runtime/errors.ts';
 import { Ownership } from '../attribution/ownership.ts';
 import { readSightings } from '../attribution/sightings.ts';
 import type { BirthEvidence } from '../conversion/counter.ts';
+import { EVERYTHING_KEPT, type KeptHours } from '../ledger/erasure/kept-hours.ts';
 import { decodedRows, fixedRows } from '../store/row-binary.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { readBirths } from './births.ts';
 import { readClosingsBefore } from './closings.ts';
 import { ProcessStarts, readProcessStarts } from './process-starts.ts';
 import type { Closing } from './series-fold.ts';
-import { IN_UNIT, unitParameters, type SeriesKey, type Unit } from './unit-key.ts';
+import { IN_SPAN, spanParameters, type SeriesKey, type Span } from './span.ts';
 
 export interface SeriesMeta {
   readonly meter: MeterDefinition;
@@ -25,8 +26,9 @@ export interface SeriesMeta {
   readonly podUid: string;
 }
 
-export interface UnitInputs {
+export interface SpanInputs {
   readonly series: ReadonlyMap<SeriesKey, SeriesMeta>;
+  /** Before the first hour. */
   readonly closings: ReadonlyMap<SeriesKey, Closing>;
   readonly births: ReadonlyMap<SeriesKey, BirthEvidence>;
   readonly hostNetwork: ReadonlySet<string>;
@@ -55,35 +57,39 @@ export class SeriesCache {
   }
 }
 
-export async function readUnitInputs(
+export async function readSpanInputs(
   store: UsageStore,
-  unit: Unit,
-  options: { settings: MeteringSettings; cache: SeriesCache },
-): Promise<UnitInputs> {
-  const { settings, cache } = options;
-  const { series, starts } = await readSeries(store, unit, cache);
+  span: Span,
+  options: { settings: MeteringSettings; cache: SeriesCache; kept?: KeptHours | undefined },
+): Promise<SpanInputs> {
+  const { settings, cache, kept = EVERYTHING_KEPT } = options;
+  const { series, starts } = await readSeries(store, span, cache);
   if (series.size === 0) return nothing(settings);
-  const births = await readBirths(store, unit, settings.latenessMs);
-  const closings = await readClosingsBefore(store, unit, { series, isNew: (key) => births.has(key) });
+  const births = await readBirths(store, span, settings.latenessMs);
+  const closings = await readClosingsBefore(store, span, { series, isNew: (key) => births.has(key) });
   const metas = [...series.values()];
   const hasProcesses = metas.some((meta) => meta.meter.birth === 'process' && !meta.delta);
-  const processStarts = hasProcesses ? await readProcessStarts(store, unit) : new ProcessStarts();
+  const processStarts = hasProcesses ? await readProcessStarts(store, span) : new ProcessStarts();
   const podEnds = metas.some((meta) => meta.meter.endsWithPod)
-    ? await readPodEnds(store, unit)
+    ? await readPodEnds(store, span)
     : new Set<string>();
-  let from = unit.hour;
+  let from = span.first;
   for (const [key, meta] of series) {
     const known = { closing: closings.get(key), birth: births.get(key), start: starts.get(key) };
     from = Math.min(from, earliestUsage(meta, known, processStarts.earliest));
   }
   const namespaces = new Set(metas.map((meta) => meta.namespace));
+  const unit = { cluster: span.cluster, hour: span.last };
   const sightings = await readSightings(store, { unit, from, namespaces });
   return {
     series,
     closings,
     births,
-    hostNetwork: await readHostNetwork(store, unit.cluster),
-    ownership: new Ownership(settings.platformNamespaces, sightings),
+    hostNetwork: await readHostNetwork(store, span.cluster),
+    ownership: new Ownership(
+      settings.platformNamespaces,
+      kept.withOwnersOfErasedHours(span.cluster, sightings),
+    ),
     processStarts,
     podEnds,
   };
@@ -92,7 +98,7 @@ export async function readUnitInputs(
 interface KnownOfSeries {
   readonly closing: Closing | undefined;
   readonly birth: BirthEvidence | undefined;
-  /** The smallest start that its samples of the unit carry. */
+  /** The smallest start that its samples of the span carry. */
   readonly start: number | undefined;
 }
 
@@ -111,8 +117,8 @@ function earliestUsage(meta: SeriesMeta, known: KnownOfSeries, earliestProcess: 
   return Math.min(counting(start), container, birth.absentAt ?? process);
 }
 
-/** Of an hour without samples: facts and gaps may have marked it. */
-function nothing(settings: MeteringSettings): UnitInputs {
+/** Of hours without samples: facts and gaps may have marked them. */
+function nothing(settings: MeteringSettings): SpanInputs {
   return {
     series: new Map(),
     closings: new Map(),
@@ -126,15 +132,15 @@ function nothing(settings: MeteringSettings): UnitInputs {
 
 async function readSeries(
   store: UsageStore,
-  unit: Unit,
+  span: Span,
   cache: SeriesCache,
 ): Promise<{ series: Map<SeriesKey, SeriesMeta>; starts: ReadonlyMap<SeriesKey, number> }> {
   const keys: SeriesKey[] = [];
   const starts = new Map<SeriesKey, number>();
   // series 16, earliest start 8
   const ids = store.rowBinary(
-    `SELECT series, minIf(start, start > 0) FROM samples WHERE ${IN_UNIT} GROUP BY series`,
-    unitParameters(unit),
+    `SELECT series, minIf(start, start > 0) FROM samples WHERE ${IN_SPAN} GROUP BY series`,
+    spanParameters(span),
   );
   for await (const { bytes, view } of fixedRows(ids, 24)) {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -152,24 +158,24 @@ async function readSeries(
     return meta === undefined;
   });
   if (unknown.length === 0) return { series: found, starts };
-  for (const [key, meta] of await readMetas(store, unit)) {
+  for (const [key, meta] of await readMetas(store, span)) {
     cache.set(key, meta);
     found.set(key, meta);
   }
   invariant(
     keys.every((key) => found.has(key)),
-    `every series of ${unit.cluster} is registered before its samples`,
+    `every series of ${span.cluster} is registered before its samples`,
   );
   return { series: found, starts };
 }
 
-async function readMetas(store: UsageStore, unit: Unit): Promise<Map<SeriesKey, SeriesMeta>> {
+async function readMetas(store: UsageStore, span: Span): Promise<Map<SeriesKey, SeriesMeta>> {
   const rows = store.rowBinary(
-    `SELECT series, any(meter), any(delta), any(toString(namespace)), any(pod_key), any(labels['uid'])
+    `SELECT series, any(meter), any(delta), any(toString(namespace)), max(pod_key), max(labels['uid'])
      FROM series
-     WHERE cluster = {cluster:String} AND series IN (SELECT series FROM samples WHERE ${IN_UNIT})
+     WHERE cluster = {cluster:String} AND series IN (SELECT series FROM samples WHERE ${IN_SPAN})
      GROUP BY series`,
-    unitParameters(unit),
+    spanParameters(span),
   );
   const metas = new Map<SeriesKey, SeriesMeta>();
   const decoded = decodedRows(rows, (cursor) => {
@@ -194,10 +200,10 @@ async function readMetas(store: UsageStore, unit: Unit): Promise<Map<SeriesKey, 
   return metas;
 }
 
-async function readPodEnds(store: UsageStore, unit: Unit): Promise<Set<string>> {
+async function readPodEnds(store: UsageStore, span: Span): Promise<Set<string>> {
   const rows = await store.rows<{ pod_uid: string; t: string }>(
-    `SELECT DISTINCT pod_uid, t FROM pod_phase WHERE ${IN_UNIT}`,
-    unitParameters(unit),
+    `SELECT DISTINCT pod_uid, t FROM pod_phase WHERE ${IN_SPAN}`,
+    spanParameters(span),
   );
   return new Set(rows.map((row) => podEndKey(row.pod_uid, Number(row.t))));
 }

@@ -1,0 +1,3 @@
+import { worldsOfHalf } from './seeds.ts';
+
+worldsOfHalf(1);
