@@ -1,7 +1,8 @@
 /**
- * A cluster as its scrapers see it, from scrape to scrape: pods that use CPU, memory and network, claims, flows, a node
- * total, and the labels of namespaces. Pods are replaced now and then, counters begin again, claims grow, namespaces
- * move to other tenants. The seed decides all of it, so the same cluster can be scraped again for a replay.
+ * A cluster as its scrapers see it, from scrape to scrape: pods that use CPU, memory and network, claims,
+ * flows, a node total, and the labels of namespaces. Pods are replaced now and then, counters begin again,
+ * claims grow, namespaces move to other tenants. The seed decides all of it, so the same cluster can be
+ * scraped again for a replay.
  */
 import type { Random } from '../property/worlds/random.ts';
 import { ScrapeTemplate, type ScrapedRow, type ScrapedTarget } from './scrape-template.ts';

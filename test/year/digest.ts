@@ -1,6 +1,7 @@
 /**
- * What a year came to, as hashes: two stores that decided alike have the same. Streamed from the store a month at a
- * time, so that nothing has to fit in memory. Sequence and revision numbers, offsets and times of writing are in none.
+ * What a year came to, as hashes: two stores that decided alike have the same. Streamed from the store a
+ * month at a time, so that nothing has to fit in memory. Sequence and revision numbers, offsets and times of
+ * writing are in none.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { readCloses, type Close } from '../../aggregator/ledger/decisions.ts';
@@ -72,13 +73,15 @@ async function settledOf(store: UsageStore, periods: readonly Period[]): Promise
   let count = 0;
   for (const period of periods) {
     count += await hashed(store, hash, {
-      sql: `SELECT hour, toString(cluster) AS c, toString(tenant) AS t, toString(namespace) AS n, toString(meter) AS m,
+      sql: `SELECT hour, toString(cluster) AS c, toString(tenant) AS t, toString(namespace) AS n,
+              toString(meter) AS m,
               argMax(q0, seq) AS v0, argMax(q1, seq) AS v1, argMax(q2, seq) AS v2, argMax(q3, seq) AS v3,
               argMax(missing_ms, seq) AS missing, argMax(samples, seq) AS counted, argMax(flags, seq) AS told,
               argMax(covered_ms, seq) AS covered, argMax(expected_ms, seq) AS expected,
               argMax(input_hash, seq) AS made_from
             FROM ledger
-            WHERE kind IN ('usage', 'correction', 'coverage') AND NOT final AND toYYYYMM(hour) = {period:UInt32}
+            WHERE kind IN ('usage', 'correction', 'coverage') AND NOT final
+              AND toYYYYMM(hour) = {period:UInt32}
             GROUP BY hour, c, t, n, m
             HAVING v0 != 0 OR v1 != 0 OR v2 != 0 OR v3 != 0 OR missing != 0 OR counted != 0 OR told != 0
               OR (t = '' AND expected != 0)

@@ -1,4 +1,6 @@
-/** The year as it happens: day by day through ingest, roll-up, settling, reconciliation, closes and retention. */
+/**
+ * The year as it happens: day by day through ingest, roll-up, settling, reconciliation, closes and retention.
+ */
 import { decisionsText } from '../../aggregator/ledger/commands.ts';
 import type { Declared } from '../../aggregator/ledger/declared.ts';
 import type { UsageStore } from '../../aggregator/store/usage-store.ts';

@@ -1,11 +1,11 @@
 /**
- * A year of records, day by day, from a seed: what three clusters put on the log, and when. Nothing of it is kept but
- * what is still under way, and whoever asks again gets the same bytes again.
+ * A year of records, day by day, from a seed: what three clusters put on the log, and when. Nothing of it is
+ * kept but what is still under way, and whoever asks again gets the same bytes again.
  *
- * What happens to scrapes: hours of them are lost when a collector is away; hours come late when the log is; in every
- * month a cluster's last evening but one comes days later, after its month was closed; some come so late that they are
- * past the raw retention; the other of a pair of collectors sends the same once more. In one month a cluster falls
- * silent for days, across the close.
+ * What happens to scrapes: hours of them are lost when a collector is away; hours come late when the log is;
+ * in every month a cluster's last evening but one comes days later, after its month was closed; some come so
+ * late that they are past the raw retention; the other of a pair of collectors sends the same once more. In
+ * one month a cluster falls silent for days, across the close.
  */
 import type { LogRecord } from '../../core/eventlog/sample-log.ts';
 import { nextPeriod, periodEnd, periodStart, type Period } from '../../core/metering/period.ts';

@@ -1,7 +1,7 @@
 /**
- * The year from its records and decisions alone, in a process and a store of its own: in the order of the log, or
- * shuffled within days, in batches of other sizes, and with records that come twice. Started by `year.ts`; its result is
- * the last line it writes.
+ * The year from its records and decisions alone, in a process and a store of its own: in the order of the
+ * log, or shuffled within days, in batches of other sizes, and with records that come twice. Started by
+ * `year.ts`; its result is the last line it writes.
  */
 import { readDecisionLines } from '../../aggregator/ledger/decision-lines.ts';
 import type { Decision } from '../../aggregator/ledger/decisions.ts';
@@ -132,7 +132,10 @@ class AsLogged implements Delivery {
   }
 }
 
-/** Batches of days, each a random part of what they brought, in offset order within itself as any consumer polls. */
+/**
+ * Batches of days, each a random part of what they brought, in offset order within itself as any consumer
+ * polls.
+ */
 class Shuffled implements Delivery {
   readonly #replay: DecisionReplay;
   readonly #random: Random;

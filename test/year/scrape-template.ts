@@ -1,7 +1,7 @@
 /**
- * A scrape as a log record, written once by the real encoder and from then on only filled in: as long as the same
- * rows are scraped, two records differ in nothing but times and values, and those have a fixed width. So a year of
- * records costs a copy each, and not the time that is to be measured.
+ * A scrape as a log record, written once by the real encoder and from then on only filled in: as long as the
+ * same rows are scraped, two records differ in nothing but times and values, and those have a fixed width. So
+ * a year of records costs a copy each, and not the time that is to be measured.
  */
 import { encodeMetricsData } from '../../core/otlp/encode.ts';
 import type { KeyValue, Metric, MetricsData } from '../../core/otlp/metrics-data.ts';

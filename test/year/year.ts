@@ -1,7 +1,8 @@
 /**
- * A simulated year: 3 clusters and 200 tenants, scraped every quarter of an hour, with everything that happens to
- * scrapes. It closes twelve months and is then replayed twice, from its records and decisions alone, one replay in
- * another order: the same statements to the byte, the same closes, corrections and settled quantities.
+ * A simulated year: 3 clusters and 200 tenants, scraped every quarter of an hour, with everything that
+ * happens to scrapes. It closes twelve months and is then replayed twice, from its records and decisions
+ * alone, one replay in another order: the same statements to the byte, the same closes, corrections and
+ * settled quantities.
  *
  *   npm run test:year                   the whole year
  *   YEAR_MONTHS=1 npm run test:year     its first month
@@ -38,10 +39,8 @@ async function main(): Promise<number> {
   }
   const plan: YearPlan = { ...YEAR, months };
   say(machine());
-  say(
-    `${CLUSTERS.length} clusters, ${plan.tenants} tenants, ${new YearRecords(plan).seriesCount} series at a time, ` +
-      `${months} ${months === 1 ? 'month' : 'months'}`,
-  );
+  const { seriesCount } = new YearRecords(plan);
+  say(`${CLUSTERS.length} clusters, ${plan.tenants} tenants, ${seriesCount} series, months: ${months}`);
   const directory = await ownDirectory();
   const year = await liveYear(plan, directory);
   report(year);
@@ -68,13 +67,14 @@ async function main(): Promise<number> {
 function report({ digest, decisions, counts, cost, memory, storeBytes }: LiveYear): void {
   say(`year: ${costText(cost)}, ${memoryText(memory)}, store ${mib(storeBytes)} MiB`);
   say(
-    `  ${grouped(counts.scrapes)} scrapes, ${grouped(counts.samples)} samples, ${grouped(counts.rejected)} rejected, ` +
-      `${grouped(counts.units)} units rolled up, ${grouped(counts.partitionsDropped)} partitions dropped`,
+    `  ${grouped(counts.scrapes)} scrapes, ${grouped(counts.samples)} samples, ` +
+      `${grouped(counts.rejected)} rejected, ${grouped(counts.units)} units rolled up, ` +
+      `${grouped(counts.partitionsDropped)} partitions dropped`,
   );
   say(
     `  ${grouped(counts.ledgerEntries)} ledger entries, ${digest.closes.length} closes, ` +
       `${grouped(digest.statements.count)} statements, ${grouped(digest.corrections.count)} corrections, ` +
-      `${grouped(digest.settled.count)} settled quantities, ${grouped(decisions.split('\n').length - 1)} decisions`,
+      `${grouped(digest.settled.count)} settled quantities, ${decisions.split('\n').length - 1} decisions`,
   );
   say(`  last close ${digest.closes.at(-1) ?? 'none'}`);
 }
@@ -138,7 +138,8 @@ function memoryText({ peakMib, firstQuarterMib, lastQuarterMib }: Memory): strin
 
 function machine(): string {
   const model = cpus()[0]?.model.trim() ?? 'unknown';
-  return `Node ${process.version}, ${availableParallelism()} cores (${model}), ${process.platform} ${process.arch}`;
+  const { version, platform, arch } = process;
+  return `Node ${version}, ${availableParallelism()} cores (${model}), ${platform} ${arch}`;
 }
 
 function mib(bytes: number): string {
