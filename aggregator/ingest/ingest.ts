@@ -11,6 +11,8 @@ import type { MeteringSettings } from '../../core/metering/settings.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
 import { retried } from '../../core/runtime/retry.ts';
+import { readErasures } from '../ledger/erasure/decision.ts';
+import { EVERYTHING_KEPT, KeptHours } from '../ledger/erasure/kept-hours.ts';
 import { activeHolds } from '../ledger/quiet.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { BatchWriter } from './batch-writer.ts';
@@ -39,20 +41,24 @@ export class Ingest {
   readonly #reader: RecordReader;
   readonly #effects: Effects;
   readonly #writer: BatchWriter;
+  #kept = EVERYTHING_KEPT;
 
   constructor(config: IngestConfig, deps: { store: UsageStore; clock: Clock; facts: FactSink }) {
     this.#config = config;
     this.#store = deps.store;
     this.#clock = deps.clock;
     this.#facts = deps.facts;
-    this.#reader = new RecordReader(config);
+    this.#reader = new RecordReader({
+      ...config,
+      frozenBefore: (cluster, namespace) => this.#kept.frozenBefore(cluster, namespace),
+    });
     this.#effects = new Effects(deps.store, config.settings.latenessMs);
     this.#writer = new BatchWriter(deps.store, this.#effects);
   }
 
   /** Store what these records say, journal row included. Records of one partition are in offset order. */
   async take(records: readonly LogRecord[]): Promise<Batch> {
-    const batch = this.#reader.read(records);
+    const batch = await this.#read(records);
     await this.#write(batch);
     return batch;
   }
@@ -69,19 +75,37 @@ export class Ingest {
         signal,
       });
       if (records.length === 0) continue;
-      const batch = this.#reader.read(records);
-      const retrying = { operation: 'store a batch', clock: this.#clock, facts: this.#facts, signal };
-      const outcome = { isStored: false };
-      const write = async (): Promise<void> => {
-        if (!(await this.#released(signal))) return;
-        await this.#write(batch);
-        outcome.isStored = true;
-      };
-      await retried(write, retrying);
-      if (!outcome.isStored) return;
+      const batch = await this.#storeAll(records, signal);
+      if (batch === undefined) return;
       await consumer.commit(positionsOf(batch));
       this.#tell(batch);
     }
+  }
+
+  /** The batch that was stored; undefined: told to stop before it was. */
+  async #storeAll(records: readonly LogRecord[], signal: AbortSignal): Promise<Batch | undefined> {
+    const retrying = { operation: 'store a batch', clock: this.#clock, facts: this.#facts, signal };
+    const work: { batch?: Batch; isStored: boolean } = { isStored: false };
+    const write = async (): Promise<void> => {
+      if (!(await this.#released(signal))) return;
+      work.batch = await this.#read(records, work.batch);
+      await this.#write(work.batch);
+      work.isStored = true;
+    };
+    await retried(write, retrying);
+    return work.isStored ? work.batch : undefined;
+  }
+
+  /**
+   * What the records say; once more if an erasure was decided since they were read. Whoever decides one has
+   * everybody wait, so what is read after the wait knows of it, or the decision is not made.
+   */
+  async #read(records: readonly LogRecord[], former?: Batch): Promise<Batch> {
+    const kept = new KeptHours(await readErasures(this.#store), 0);
+    if (kept.state === this.#kept.state) return former ?? this.#reader.read(records);
+    this.#kept = kept;
+    this.reset();
+    return this.#reader.read(records);
   }
 
   /**

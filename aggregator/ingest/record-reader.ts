@@ -49,6 +49,8 @@ export interface RecordReaderConfig {
   readonly settings: MeteringSettings;
   /** The cluster a topic belongs to; undefined: the records' own label decides (a replay of files). */
   readonly clusterOfTopic: (topic: string) => string | undefined;
+  /** Hours before this are frozen by an erasure; the answer may change only together with a `reset`. */
+  readonly frozenBefore?: (cluster: string, namespace: string) => number;
 }
 
 /** A value as an integer, or why it is none. A marker is -1. */
@@ -178,6 +180,8 @@ export class RecordReader implements OtlpVisitor {
     const untimely =
       t <= 0 ? 'no_time' : t > this.#newest ? 'future' : t < this.#oldest ? 'too_old' : undefined;
     if (untimely !== undefined) this.#reject(untimely, () => this.#excerpt(cursor));
+    // Nor do the names go into the quarantine that were erased.
+    else if (row.kind === 'series' && t <= row.frozenUntil) this.#reject('erased', () => this.#metric);
     else if (row.kind === 'series') this.#sample(row, cursor, t);
     else this.#fact(row, cursor, t);
   }
@@ -280,7 +284,8 @@ export class RecordReader implements OtlpVisitor {
       const startKey = meaning.kind === 'container_start' ? containerKey(cluster, meaning.container) : 0n;
       return { kind: 'fact', meaning, target, startKey };
     }
-    return new SeriesSource(meaning, { metric: this.#metric, target, delta: this.#delta });
+    const frozenUntil = this.#config.frozenBefore?.(cluster, meaning.namespace) ?? 0;
+    return new SeriesSource(meaning, { metric: this.#metric, target, delta: this.#delta, frozenUntil });
   }
 
   #target(cluster: string, resource: Labels): Target {

@@ -39,6 +39,8 @@ export class SeriesSource {
   /** What samples carry as their target: 0 unless resets need to know who reported them. */
   readonly sampleTarget: bigint;
   readonly startKey: bigint;
+  /** Samples up to this instant fall into hours that an erasure has frozen. */
+  readonly frozenUntil: number;
   /** Earliest sightings already told, and the newest day on which the series was registered. */
   firstValue = Infinity;
   firstRejected = Infinity;
@@ -46,12 +48,16 @@ export class SeriesSource {
   readonly #row: UsageRow;
   readonly #metric: string;
 
-  constructor(row: UsageRow, options: { metric: string; target: Target; delta: boolean }) {
+  constructor(
+    row: UsageRow,
+    options: { metric: string; target: Target; delta: boolean; frozenUntil: number },
+  ) {
     const { target, metric, delta } = options;
     const meter = row.meter;
     this.#row = row;
     this.#metric = metric;
     this.target = target;
+    this.frozenUntil = options.frozenUntil;
     this.isCounter = meter.kind === 'counter';
     this.isReference = meter.isReference;
     this.delta = delta && this.isCounter;

@@ -234,6 +234,7 @@ export class Closer {
         waivers: close.waivers,
       }),
     ]);
+    await ledger.showAsClosed(close);
     this.#completed = close.period;
     return corrections.length;
   }

@@ -8,8 +8,8 @@
  * is half gone. A crash anywhere after it: the next run goes on from the decision, whatever the file says by
  * then, and the entry comes last.
  *
- * Samples that come back afterwards (a log that is read again, a collector that was away for days) count for
- * nothing and are deleted by the next run.
+ * Samples of those hours that come afterwards are refused by ingest. What a disk brings back, because a power
+ * failure took the deletion with it, counts for nothing and is deleted by the next run.
  */
 import { parsePeriod, periodEnd, periodName, type Period } from '../../core/metering/period.ts';
 import { PLATFORM_TENANT, UNATTRIBUTED_TENANT, type MeteringSettings } from '../../core/metering/settings.ts';

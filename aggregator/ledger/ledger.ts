@@ -87,6 +87,29 @@ export class Ledger {
     return row === undefined || Number(row.n) === 0 ? undefined : BigInt(row.first) - 1n;
   }
 
+  /**
+   * Takes back what queries read of entries that came too late for a close: written by a process that did not
+   * know of it yet, and shown before it was decided.
+   */
+  async showAsClosed({ period, upTo }: { readonly period: Period; readonly upTo: bigint }): Promise<void> {
+    const [stray] = await this.#store.rows<{ n: string }>(
+      'SELECT count() AS n FROM usage_current WHERE toYYYYMM(hour) = {period:UInt32} AND seq > {upTo:UInt64}',
+      { period, upTo },
+    );
+    if (Number(stray?.n ?? 0) === 0) return;
+    for (const [table, day] of [['usage_current', 'hour'] as const, ['usage_day', 'day'] as const])
+      await this.#store.command(
+        `ALTER TABLE ${table} DELETE WHERE toYYYYMM(${day}) = {period:UInt32} AND seq > {upTo:UInt64}
+         SETTINGS mutations_sync = 2`,
+        { period, upTo },
+      );
+    const [first] = await this.#store.rows<{ seq: string }>(
+      "SELECT min(seq) AS seq FROM ledger WHERE kind = 'usage' AND toYYYYMM(hour) = {period:UInt32}",
+      { period },
+    );
+    await this.project(BigInt(first?.seq ?? 1) - 1n);
+  }
+
   /** Throws away what queries read and makes it again. */
   async rebuild(): Promise<void> {
     await this.#store.command('TRUNCATE TABLE usage_current');

@@ -10,7 +10,8 @@ export type PointRejection =
   | 'negative'
   | 'overflow'
   | 'delta_without_start'
-  | 'wrong_cluster';
+  | 'wrong_cluster'
+  | 'erased';
 
 export type RecordRejection = 'undecodable';
 

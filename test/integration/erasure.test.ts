@@ -1,5 +1,5 @@
 /** A tenant's raw data goes, what was billed stays: on the real stages and a real store. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readCloses } from '../../aggregator/ledger/decisions.ts';
 import { readErasures } from '../../aggregator/ledger/erasure/decision.ts';
 import { erasedHours, KeptHours } from '../../aggregator/ledger/erasure/kept-hours.ts';
@@ -10,9 +10,11 @@ import { markUnits, unmarkUnits } from '../../aggregator/rollup/unit-marks.ts';
 import { readUsageRows } from '../../aggregator/rollup/usage-rows.ts';
 import type { UsageStore } from '../../aggregator/store/usage-store.ts';
 import type { LogRecord } from '../../core/eventlog/sample-log.ts';
+import { MeteringError } from '../../core/runtime/errors.ts';
 import { AccountsBench, Scrapes, SETTINGS } from '../support/accounts.ts';
 import type { TestStore } from '../support/chdb.ts';
 import { FaultyStore, type When } from '../support/faulty-store.ts';
+import { MemoryLog } from '../support/memory-log.ts';
 import { openFastStore } from '../support/pipeline.ts';
 
 const MINUTE = 60_000;
@@ -96,6 +98,10 @@ async function samples(): Promise<Record<string, string[]>> {
   );
   return Object.fromEntries(rows.map(({ name, hours }) => [name, hours]));
 }
+
+/** When each series was first met, of all tables that say so. */
+const EVIDENCE = `SELECT toString(tuple(series, target, min(value_t))) FROM sightings GROUP BY series, target ORDER BY ALL
+  UNION ALL SELECT toString(tuple(series, target, t)) FROM births FINAL ORDER BY ALL`;
 
 async function column(sql: string): Promise<unknown[]> {
   const rows = await store.rows<Record<string, unknown>>(sql);
@@ -240,26 +246,51 @@ describe('after an erasure', () => {
     expect(await column(sums)).toEqual([1]);
   });
 
-  test('its own late samples count for nothing, nor what they would begin, and are deleted again', async () => {
+  test('its own late samples are refused, and nothing begins with them', async () => {
     await octoberClosed();
     await erase('acme');
-    const before = await usageOf(NOVEMBER);
+    const [before, evidence] = [await usageOf(NOVEMBER), await column(EVIDENCE)];
     const late = { 'web/a': 990, 'web/late': 7 };
     await bench.take([scrapes.at(NOVEMBER - MINUTE, { cpu: late, delayMs: 4 * DAY })]);
     await bench.passAt(NOVEMBER + 4 * DAY);
     await rollUpAgain(LAST_HOUR, NOVEMBER);
     expect(await usageOf(LAST_HOUR)).toEqual({ acme: 300, globex: 160 });
     expect(await usageOf(NOVEMBER)).toEqual(before);
-    expect((await samples())['web/a']).toContain('10-31T23');
-    await bench.erasure.enforce();
-    expect(await samples()).not.toHaveProperty(['web/late']);
     expect((await samples())['web/a']).toEqual(['11-01T00', '11-03T23']);
-    expect(bench.factsNamed('erasureRepeated')).toEqual([{ tenant: 'acme', through: '2026-10' }]);
-    await bench.erasure.enforce();
-    expect(bench.factsNamed('erasureRepeated')).toHaveLength(1);
+    expect(await column(EVIDENCE)).toEqual(evidence);
+    // Why, and not whose: the excerpt would name the pod again.
+    const refused = "SELECT excerpt FROM quarantine WHERE reason = 'erased'";
+    const metric = 'container_cpu_usage_seconds_total';
+    expect(await column(refused)).toEqual([metric, metric]);
   });
 
-  test('what a log brings back that is read again is deleted by the next process', async () => {
+  test('a batch that was read before it, and could not be stored, is read again', async () => {
+    await octoberClosed();
+    const log = new MemoryLog({ clock: bench.clock });
+    const late = scrapes.at(NOVEMBER - MINUTE, { cpu: { 'web/late': 7 }, delayMs: 4 * DAY });
+    await log.append([{ ...late, partition: 0 }]);
+    const failing = new FaultyStore(store);
+    const error = new MeteringError('METER_STORE_UNAVAILABLE', 'away', { retryable: true });
+    let failures = 0;
+    failing.plan = (operation) => {
+      if (operation !== 'insert unit_mark') return undefined;
+      failures++;
+      return { when: 'before', error };
+    };
+    const stop = new AbortController();
+    const consumer = await log.consumer({ group: 'test', topics: ['usage.north'] });
+    const running = new AccountsBench(failing, ['north']).ingest.run(consumer, stop.signal);
+    await vi.waitFor(() => expect(failures).toBeGreaterThan(0), 10_000);
+    expect(await erase('acme')).toMatchObject([{ state: 'done' }]);
+    failing.plan = () => undefined;
+    const reasons = 'SELECT reason FROM quarantine';
+    await vi.waitFor(async () => expect(await column(reasons)).toContain('erased'), 10_000);
+    stop.abort();
+    await running;
+    expect(await samples()).not.toHaveProperty(['web/late']);
+  });
+
+  test('what a log brings back that is read again is refused', async () => {
     const all = records();
     await bench.take(all);
     await bench.passAt(NOVEMBER + 3 * DAY);
@@ -269,12 +300,30 @@ describe('after an erasure', () => {
     restarted.declared = bench.declared;
     await restarted.take(all);
     await restarted.passAt(NOVEMBER + 3 * DAY);
-    expect(await samples()).toHaveProperty(['web/gone']);
-    expect(await restarted.erasure.enforce()).toMatchObject([{ state: 'done before' }]);
     expect(await samples()).not.toHaveProperty(['web/gone']);
+    expect(await restarted.erasure.enforce()).toMatchObject([{ state: 'done before' }]);
+    expect(bench.factsNamed('erasureRepeated')).toEqual([]);
     expect(await column("SELECT DISTINCT labels['pod'] FROM series ORDER BY ALL")).toEqual(['', 'a', 'b']);
     const { ledger, statements, current } = (await billed()) as Record<string, unknown>;
     expect(before).toMatchObject({ ledger, statements, current });
+  });
+
+  test('files that came back with a disk are cleared by the next process, once', async () => {
+    await octoberClosed();
+    await store.command('CREATE TABLE disk AS samples');
+    await store.command('INSERT INTO disk SELECT * FROM samples');
+    await erase('acme');
+    const [before, cleared] = [await usageOf(LAST_HOUR), await samples()];
+    await store.command('INSERT INTO samples SELECT * FROM disk');
+    await rollUpAgain(LAST_HOUR);
+    expect(await usageOf(LAST_HOUR)).toEqual(before);
+    const restarted = new AccountsBench(store, ['north']);
+    await restarted.erasure.enforce();
+    expect(await samples()).toEqual(cleared);
+    const told = [{ tenant: 'acme', through: '2026-10' }];
+    expect(restarted.factsNamed('erasureRepeated')).toEqual(told);
+    await restarted.erasure.enforce();
+    expect(restarted.factsNamed('erasureRepeated')).toEqual(told);
   });
 
   test('a label that comes to light later moves nothing of it', async () => {

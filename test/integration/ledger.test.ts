@@ -4,6 +4,7 @@ import { StoreUsageReader } from '../../aggregator/api/usage-reader.ts';
 import { readCloses } from '../../aggregator/ledger/decisions.ts';
 import { parseStatement } from '../../aggregator/ledger/statements/json.ts';
 import { AccountsBench, Scrapes } from '../support/accounts.ts';
+import { GatedStore } from '../support/gated-store.ts';
 import { openFastStore } from '../support/pipeline.ts';
 import type { TestStore } from '../support/chdb.ts';
 
@@ -134,7 +135,7 @@ test('a query counts every hour once, settled or still open', async () => {
   const reader = new StoreUsageReader({ queryTimeoutMs: 10_000 }, bench);
   const total = async (): Promise<bigint | undefined> => {
     const windows = [{ startMs: NOVEMBER - DAY, endMs: NOVEMBER + DAY }];
-    const [sum] = await reader.usage({ meter: 'cpu', windows, groupBy: [], filters: {}, limit: 1 });
+    const [sum] = await reader.usage({ kind: 'all' }, { meter: 'cpu', windows, groupBy: [], filters: {}, limit: 1 });
     return sum?.value;
   };
   await bench.take([
@@ -218,5 +219,50 @@ describe('a close', () => {
       "SELECT toString(q0 + q1 + q2 + q3) AS q FROM usage_current FINAL WHERE tenant = 'acme' AND hour = '2026-10-31 23:00:00'",
     );
     expect(current).toEqual({ q: '400000000000' });
+  });
+
+  test('an entry that another process slips in before it is decided is no part of it, whoever has read it', async () => {
+    await october(NOVEMBER + 3 * DAY);
+    const gated = new GatedStore(opened.store);
+    const closing = new AccountsBench(gated, ['north']);
+    const reached = gated.stopBefore((call) => call === 'insert decision');
+    const passed = closing.passAt(NOVEMBER + 3 * DAY);
+    const goOn = await reached;
+    // Its own reading is older than the close, and so is what it shows.
+    const head = await bench.ledger.head();
+    await bench.store.command(
+      `INSERT INTO ledger SELECT * REPLACE({head:UInt64} + 1 AS seq, unhex(repeat('07', 16)) AS id, q0 + 7 AS q0)
+       FROM ledger WHERE kind = 'usage' AND period = 202610 ORDER BY seq DESC LIMIT 1`,
+      { head },
+    );
+    await bench.ledger.project(head);
+    const read = `SELECT toString((SELECT sum(q0 + q1 + q2 + q3) FROM usage_current FINAL WHERE toYYYYMM(hour) = 202610)) AS hours,
+      toString((SELECT sum(quantity) FROM usage_day FINAL WHERE toYYYYMM(day) = 202610)) AS days`;
+    expect(await bench.store.rows(read)).toEqual([{ hours: '1000000000007', days: '1000000000007' }]);
+    goOn();
+    await passed;
+    const [close] = await readCloses(bench.store);
+    expect(close?.upTo).toBe(head);
+    expect(await bench.store.rows(read)).toEqual([{ hours: '1000000000000', days: '1000000000000' }]);
+    expect((await statementOf(202610, 'acme')).lines[0]?.quantity).toBe(1_000_000_000_000n);
+  });
+
+  test('a month from before the first that was closed is never closed itself: its usage is a correction', async () => {
+    await october(NOVEMBER + 3 * DAY);
+    await bench.passAt(NOVEMBER + 3 * DAY);
+    const [hour, delayMs] = [OCTOBER - 3 * HOUR, 35 * DAY];
+    await bench.take([
+      scrapes.at(hour + 60_000, { cpu: { 'web/old': 5 }, owners, delayMs }),
+      scrapes.at(hour + HOUR, { cpu: { 'web/old': 47 }, delayMs }),
+    ]);
+    await bench.passAt(NOVEMBER + 5 * DAY);
+    const correction = { hour: '09-30T21', tenant: 'acme', q: '42000000000', p: '0' };
+    expect(await entries('correction')).toMatchObject([{ ...correction, final: 0 }]);
+    await bench.take([scrapes.at(DECEMBER + 3 * DAY, { cpu: { 'web/a': 1000 } })]);
+    await bench.passAt(DECEMBER + 3 * DAY);
+    expect((await readCloses(bench.store)).map(({ period }) => period)).toEqual([202610, 202611]);
+    const { corrections } = await statementOf(202611, 'acme');
+    expect(corrections).toMatchObject([{ hour, before: 0n, after: 42_000_000_000n }]);
+    expect(await periods()).not.toContain('2026-09 open');
   });
 });

@@ -398,19 +398,6 @@ describe('what cannot be known is said', () => {
     expect(renderVerifyReport(report)).toContain('equal from ledger to close');
   });
 
-  test('a tenant whose samples were erased is left out and named; the others are verified', async () => {
-    const columns = '(seq, id, kind, period, hour, tenant, body)';
-    const entry = "999999, '0123456789abcdef', 'erasure', 202612, '2026-12-04 00:00:00'";
-    const row = `(${entry}, 'initech', '{"through":"2026-10"}')`;
-    const erase = "ALTER TABLE samples DELETE WHERE cluster = 'south'";
-    const report = await changed('ledger', `INSERT INTO ledger ${columns} VALUES ${row}`, () =>
-      changed('samples', `${erase}${NOW}`, () => verified()),
-    );
-    expect(whatDiffers(report)).toEqual([]);
-    expect(report).toMatchObject({ equal: true, verified: 'partly from samples' });
-    expect(report.reservations).toEqual(['samples of initech were erased']);
-  });
-
   test('a close under another version of the rule is not judged by this one', async () => {
     const change = `ALTER TABLE decision UPDATE body = replaceOne(body, '"ruleVersion":1', '"ruleVersion":0')
       WHERE kind = 'close' AND period = 202610${NOW}`;
@@ -436,5 +423,36 @@ describe('what cannot be known is said', () => {
     const after = await verified();
     expect(after).toMatchObject({ equal: true, verified: 'from samples' });
     expect(verifyStatus(after)).toBe(0);
+  });
+});
+
+/** The last of all: what is erased does not come back. */
+describe('after an erasure', () => {
+  async function erased(tenant: string): Promise<VerifyReport> {
+    const [through, reason] = ['2026-10', 'contract ended'];
+    bench.declared = { ...bench.declared, erasures: [{ tenant, through, reason }] };
+    expect(await bench.erasure.enforce()).toMatchObject([{ tenant, state: 'done' }]);
+    return await verified();
+  }
+
+  test('of one of two owners of a namespace, everything else is verified as before', async () => {
+    const before = await verified();
+    const report = await erased('globex');
+    expect(whatDiffers(report)).toEqual([]);
+    expect(report).toMatchObject({ equal: true, verified: 'partly from samples' });
+    expect(report.reservations).toEqual(['samples of globex were erased']);
+    expect(report.samples).toBeLessThan(before.samples);
+    // The hours before its move are frozen as well, but what is stored of them is still held to the ledger.
+    const usageOf = ({ checks }: VerifyReport): number | undefined =>
+      checks.find(({ name }) => name === 'usage')?.compared;
+    expect(usageOf(report)).toBe(usageOf(before));
+    expect((await verified(202611)).equal).toBe(true);
+  });
+
+  test('of all that a cluster has, the ledger is held to what was stored', async () => {
+    expect(whatDiffers(await erased('initech'))).toEqual([]);
+    const forged = `ALTER TABLE usage_parts UPDATE q0 = q0 + 1 WHERE tenant = 'initech' AND meter = 'cpu'${NOW}`;
+    const report = await changed('usage_parts', forged, () => verified());
+    expect(found(report)).toEqual(['usage']);
   });
 });

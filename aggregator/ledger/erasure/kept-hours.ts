@@ -38,7 +38,12 @@ export class KeptHours {
   }
 
   isFrozen(cluster: string, namespace: string, unit: number): boolean {
-    return unit < (this.#frozenBefore.get(cluster)?.get(namespace) ?? 0);
+    return unit < this.frozenBefore(cluster, namespace);
+  }
+
+  /** The end of the last hour that was erased; 0 where none was. */
+  frozenBefore(cluster: string, namespace: string): number {
+    return this.#frozenBefore.get(cluster)?.get(namespace) ?? 0;
   }
 
   frozenNamespaces(cluster: string, unit: number): string[] {

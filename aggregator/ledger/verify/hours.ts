@@ -34,7 +34,7 @@ export async function compareHours(
   cluster: string,
   compared: { readonly scope: VerifyScope; readonly recomputed: Recomputation; readonly checks: HourChecks },
 ): Promise<void> {
-  const { scope, recomputed, checks } = compared;
+  const { recomputed, checks } = compared;
   const hours = await readKnownHours(store, cluster, compared);
   for (let i = 0; i < hours.length; i += HOURS_AT_ONCE) {
     const chunk = hours.slice(i, i + HOURS_AT_ONCE);
@@ -47,7 +47,7 @@ export async function compareHours(
     for (const key of new Set([...values.keys(), ...entries.keys()])) {
       const [value, entry] = [values.get(key), entries.get(key)];
       const judged = value ?? entry;
-      if (judged === undefined || scope.erased.has(judged.tenant)) continue;
+      if (judged === undefined) continue;
       const check = judged.tenant === '' ? checks.coverage : checks.usage;
       check.compare(isSame(value, entry), () => differenceOf(judged, value, entry), judged);
     }

@@ -86,7 +86,7 @@ export class Recomputation {
   async *#spans(hours: readonly number[]): AsyncGenerator<Span> {
     const planner = new SpanPlanner(this.#deps.store, this.#cluster);
     for (let at = 0; at < hours.length;) {
-      const span = await planner.next(hours.slice(at));
+      const span = await planner.next(this.#scope.kept.together(this.#cluster, hours.slice(at)));
       yield span;
       at += hoursOf(span).length;
     }
@@ -109,7 +109,7 @@ export class Recomputation {
   async #compute(span: Span): Promise<readonly UnitUsage[]> {
     const { store } = this.#deps;
     const settings = this.#scope.settings.at(span.first);
-    const units = await convertSpan(store, span, { settings, cache: this.#cache });
+    const units = await convertSpan(store, span, { settings, cache: this.#cache, kept: this.#scope.kept });
     const stored = await readParts(
       store,
       `cluster = {cluster:String} AND unit >= toDateTime({first:Int64}, 'UTC')
@@ -139,10 +139,10 @@ export class Recomputation {
     this.#deps.parts.compare(true, never, { cluster: this.#cluster, hour: part.hour });
   }
 
-  /** In the period, not before its first samples, and not of somebody whose samples were erased. */
-  #isJudged({ hour, tenant }: GivenPart): boolean {
-    const { firstWithSamples, end, erased } = this.#scope;
-    return hour >= firstWithSamples && hour < end && !erased.has(tenant);
+  /** In the period, not before its first samples, and not of a unit whose samples were erased. */
+  #isJudged({ unit, hour, namespace }: GivenPart): boolean {
+    const { firstWithSamples, end, kept } = this.#scope;
+    return hour >= firstWithSamples && hour < end && !kept.isFrozen(this.#cluster, namespace, unit);
   }
 
   #reaches({ unit, hour }: GivenPart): void {
@@ -182,7 +182,7 @@ export class Recomputation {
       this.#closing(key, hour, { recomputed: closing, stored: other });
     }
     // Without its samples a series of somebody who was erased has closings alone.
-    if (this.#scope.erased.size > 0) return;
+    if (this.#scope.kept.frozenNamespaces(this.#cluster, span.first).length > 0) return;
     for (const [key, closing] of stored)
       this.#closing(key, span.last, { recomputed: undefined, stored: closing });
   }

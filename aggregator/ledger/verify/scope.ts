@@ -14,6 +14,7 @@ import { frozenBefore } from '../../store/retention.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
 import { readAdoptedSettings, readCloses, type Close } from '../decisions.ts';
 import { RULE_VERSION } from '../entry.ts';
+import { KeptHours } from '../erasure/kept-hours.ts';
 
 export interface VerifyScope {
   readonly period: Period;
@@ -25,8 +26,8 @@ export interface VerifyScope {
   readonly settings: SettingsTimeline;
   /** Hours of the period from here on have their samples still. */
   readonly firstWithSamples: number;
-  /** Tenants whose samples of the period were erased. */
-  readonly erased: ReadonlySet<string>;
+  /** What an erasure froze: it is held against what was stored then. */
+  readonly kept: KeptHours;
   /** Why less than all of it can be made from samples, in words. */
   readonly reservations: readonly string[];
 }
@@ -44,7 +45,8 @@ export async function readScope(
   const isOtherRule = close.ruleVersion !== RULE_VERSION;
   const erased = await readErased(store, period);
   return {
-    ...{ period, start, end, close, closes, erased },
+    ...{ period, start, end, close, closes },
+    kept: await KeptHours.read(store),
     settings: request.settings ?? (await settingsPinned(store, closes)),
     firstWithSamples: isOtherRule ? end : frozen,
     reservations: [
