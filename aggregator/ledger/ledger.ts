@@ -10,7 +10,7 @@
 import { HOUR_MS } from '../../core/metering/hour.ts';
 import { periodStart, type Period } from '../../core/metering/period.ts';
 import { blockStructure, int128Column, nativeBlock, type Column } from '../store/native-block.ts';
-import type { UsageStore } from '../store/usage-store.ts';
+import type { Parameters, UsageStore } from '../store/usage-store.ts';
 import { RULE_VERSION, type LedgerEntry, type Quarters } from './entry.ts';
 
 /**
@@ -33,14 +33,39 @@ export class Ledger {
     return BigInt(row?.head ?? 0);
   }
 
-  /**
-   * Appends those that are not there yet; the number of them. None can stand at or below `above`, if it is
-   * given.
-   */
-  async append(entries: readonly LedgerEntry[], above?: bigint): Promise<number> {
-    const missing = await this.#missing(entries, above);
+  /** Appends those that are not there yet. */
+  async append(entries: readonly LedgerEntry[]): Promise<void> {
+    const missing = await this.#missing(entries);
     for (let i = 0; i < missing.length; i += CHUNK) await this.#insert(missing.slice(i, i + CHUNK));
-    return missing.length;
+  }
+
+  /**
+   * Appends entries about hours that were read when the ledger ended at `head`, unless somebody has written
+   * about these hours since: then false, and nothing is left of what was read too early.
+   */
+  async appendAfter(head: bigint, entries: readonly LedgerEntry[], read: ReadHours): Promise<boolean> {
+    let above = head;
+    for (let i = 0; i < entries.length; i += CHUNK) {
+      const chunk = entries.slice(i, i + CHUNK);
+      await this.#insert(chunk, { ...read, above });
+      const [row] = await this.#store.rows<{ mine: string; newest: string }>(
+        `SELECT countIf(id = unhex({id:String})) AS mine, max(seq) AS newest FROM ledger
+         WHERE seq > {above:UInt64}`,
+        { above, id: chunk[0]?.id.toString('hex') ?? '' },
+      );
+      if (Number(row?.mine ?? 0) === 0) return false;
+      above = BigInt(row?.newest ?? 0);
+    }
+    return true;
+  }
+
+  /** Entries about these hours after `head`, whoever wrote them. */
+  async countAfter(head: bigint, read: ReadHours): Promise<number> {
+    const [row] = await this.#store.rows<{ n: string }>(
+      `SELECT count() AS n FROM ledger WHERE ${ABOUT_HOURS}`,
+      aboutParameters({ ...read, above: head }),
+    );
+    return Number(row?.n ?? 0);
   }
 
   /**
@@ -156,25 +181,18 @@ export class Ledger {
     }
   }
 
-  async #missing(entries: readonly LedgerEntry[], above: bigint | undefined): Promise<LedgerEntry[]> {
+  async #missing(entries: readonly LedgerEntry[]): Promise<LedgerEntry[]> {
     const known = new Set<string>();
     for (let i = 0; i < entries.length; i += IDS_PER_STATEMENT) {
       const chunk = entries.slice(i, i + IDS_PER_STATEMENT);
       const hours = chunk.map((entry) => entry.hour / 1000);
       const first = hours.reduce((a, b) => Math.min(a, b));
       const last = hours.reduce((a, b) => Math.max(a, b));
-      // Ids are dear as parameters, and above a place that was read a moment ago there is next to nothing.
-      const rows =
-        above === undefined
-          ? await this.#store.rows<{ known: string }>(
-              `SELECT hex(id) AS known FROM ledger
-               WHERE ${BETWEEN} AND id IN (SELECT unhex(arrayJoin({ids:Array(String)})))`,
-              { first, last, ids: chunk.map((entry) => entry.id.toString('hex')) },
-            )
-          : await this.#store.rows<{ known: string }>(
-              `SELECT hex(id) AS known FROM ledger WHERE seq > {above:UInt64} AND ${BETWEEN}`,
-              { first, last, above },
-            );
+      const rows = await this.#store.rows<{ known: string }>(
+        `SELECT hex(id) AS known FROM ledger
+         WHERE ${BETWEEN} AND id IN (SELECT unhex(arrayJoin({ids:Array(String)})))`,
+        { first, last, ids: chunk.map((entry) => entry.id.toString('hex')) },
+      );
       for (const row of rows) known.add(row.known.toLowerCase());
     }
     return entries.filter((entry) => {
@@ -185,7 +203,7 @@ export class Ledger {
     });
   }
 
-  async #insert(entries: readonly LedgerEntry[]): Promise<void> {
+  async #insert(entries: readonly LedgerEntry[], unless?: ReadHours & { above: bigint }): Promise<void> {
     const columns = columnsOf(entries);
     const same = columns.map((column) => column.name).filter((name) => name !== 'n' && name !== 'seconds');
     await this.#store.insertBlock({
@@ -198,7 +216,8 @@ export class Ledger {
         '{ruleVersion:UInt16}',
         ...same,
       ],
-      parameters: { ruleVersion: RULE_VERSION },
+      ...(unless === undefined ? {} : { where: `(SELECT count() FROM ledger WHERE ${ABOUT_HOURS}) = 0` }),
+      parameters: { ruleVersion: RULE_VERSION, ...(unless === undefined ? {} : aboutParameters(unless)) },
       block: nativeBlock(entries.length, columns),
     });
   }
@@ -210,6 +229,19 @@ const IN_HOURS = `${BETWEEN} AND toUnixTimestamp(hour) IN {hours:Array(UInt32)}`
 function hoursParameters(hours: readonly number[]): { hours: number[]; first: number; last: number } {
   const seconds = hours.map((hour) => hour / 1000);
   return { hours: seconds, first: Math.min(...seconds), last: Math.max(...seconds) };
+}
+
+/** What an entry was made from: hours of a cluster. */
+export interface ReadHours {
+  readonly cluster: string;
+  readonly hours: readonly number[];
+}
+
+const ABOUT_HOURS = `seq > {above:UInt64} AND cluster = {cluster:String} AND ${IN_HOURS}
+  AND kind IN ('usage', 'correction', 'coverage') AND NOT final`;
+
+function aboutParameters({ cluster, hours, above }: ReadHours & { readonly above: bigint }): Parameters {
+  return { cluster, above, ...hoursParameters(hours) };
 }
 
 /**

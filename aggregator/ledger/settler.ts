@@ -7,17 +7,20 @@
  *
  * The ledger itself says what the last entry of a key was, so nothing has to be remembered. A crash anywhere
  * leaves the hour marked; done again it finds its own entries and writes nothing. Two processes may settle
- * the same hour: who sees that somebody else wrote in between leaves it marked, so that the last word is that
- * of a reading after all writing.
+ * the same hour: what was read before somebody else wrote is not appended, for the marks it was read for may
+ * have been honoured by the other. Of two whose inserts pass each other in the store, the later one marks the
+ * hours anew: the last word is that of a reading after all writing.
  */
+import { randomUUID } from 'node:crypto';
 import { HOUR_MS } from '../../core/metering/hour.ts';
 import { nextPeriod, periodOf, type Period } from '../../core/metering/period.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
+import { MarkSource } from '../rollup/marks.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { closedBefore, readLastClose, type Close } from './decisions.ts';
 import { fingerprint, NO_QUARTERS, NOTHING, revisionId, type EntryKey, type LedgerEntry } from './entry.ts';
-import { openHours, settleHours, type HourMark } from './hour-marks.ts';
+import { markHours, openHours, settleHours, type HourMark } from './hour-marks.ts';
 import type { Ledger } from './ledger.ts';
 import { PeriodEntries } from './periods.ts';
 import { readHours, type CurrentValue } from './settled-hours.ts';
@@ -51,6 +54,7 @@ export class Settler {
   readonly #ledger: Ledger;
   readonly #facts: FactSink;
   readonly #periods: PeriodEntries;
+  readonly #marks = new MarkSource(`settler:${randomUUID()}`);
 
   constructor(deps: SettlerDeps) {
     this.#deps = deps;
@@ -110,7 +114,7 @@ export class Settler {
     return chunks;
   }
 
-  /** False: somebody else wrote about these hours meanwhile, so they have to be looked at again. */
+  /** False: somebody else wrote about these hours meanwhile, or closed a period. */
   async #settle(cluster: string, hours: readonly number[]): Promise<boolean> {
     const close = await readLastClose(this.#store);
     const head = await this.#ledger.head();
@@ -118,11 +122,12 @@ export class Settler {
     const latest = await readLatest(this.#store, { cluster, hours, upTo: head });
     const entries = await this.#changes(cluster, hours, { current, latest, close });
     await this.#periods.opened(entries);
-    // Each is the next revision of its key, so none of them can be among those that were read.
-    await this.#ledger.append(entries, head);
+    if (!(await this.#ledger.appendAfter(head, entries, { cluster, hours }))) return false;
     await this.#project(cluster, latest, { head, entries });
     if (entries.length > 0) this.#tell(cluster, hours, entries);
-    return !(await this.#others(cluster, hours, { head, entries, close }));
+    const written = await this.#ledger.countAfter(head, { cluster, hours });
+    if (written > entries.length) await markHours(this.#store, this.#marks.marks(cluster, hours));
+    return (await readLastClose(this.#store))?.period === close?.period;
   }
 
   /**
@@ -179,23 +184,6 @@ export class Settler {
       entries.push(entryOf(vanished(last), { last, atClose: atClose.get(key), close }));
     }
     return entries;
-  }
-
-  async #others(
-    cluster: string,
-    hours: readonly number[],
-    mine: { head: bigint; entries: readonly LedgerEntry[]; close: Close | undefined },
-  ): Promise<boolean> {
-    const { head, entries, close } = mine;
-    const [row] = await this.#store.rows<{ written: string }>(
-      `SELECT count() AS written FROM ledger
-       WHERE seq > {head:UInt64} AND cluster = {cluster:String}
-         AND kind IN ('usage', 'correction', 'coverage')
-         AND NOT final AND toUnixTimestamp(hour) IN {hours:Array(UInt32)}`,
-      { head, cluster, hours: hours.map((hour) => hour / 1000) },
-    );
-    const closeNow = await readLastClose(this.#store);
-    return Number(row?.written ?? 0) > entries.length || closeNow?.period !== close?.period;
   }
 }
 

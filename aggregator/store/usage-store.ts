@@ -25,6 +25,8 @@ export interface BlockInsert {
   readonly structure: string;
   /** Expressions over the block's columns (and parameters), one per target column. */
   readonly select: readonly string[];
+  /** Over columns and parameters: what it is false for is not inserted. Sub-queries are read once, first. */
+  readonly where?: string;
   readonly parameters?: Parameters;
   readonly block: readonly Uint8Array[];
 }

@@ -114,6 +114,29 @@ describe('settling', () => {
     ]);
   });
 
+  test('of two that settle an hour at once, the one that read less writes nothing', async () => {
+    const at = OCTOBER + 10 * HOUR;
+    await bench.take([
+      scrapes.at(at + 60_000, { cpu: { 'web/a': 0 }, owners }),
+      scrapes.at(at + HOUR, { cpu: { 'web/a': 60 } }),
+      scrapes.at(at + 2 * HOUR, {}),
+    ]);
+    const gated = new GatedStore(opened.store);
+    const slow = new AccountsBench(gated, ['north']);
+    const reached = gated.stopBefore((call) => call === 'insert ledger');
+    const passed = slow.passAt(at + 4 * HOUR);
+    const goOn = await reached;
+    await bench.take([
+      scrapes.at(at + 60_000, { cpu: { 'web/b': 0 }, delayMs: 4 * HOUR }),
+      scrapes.at(at + HOUR, { cpu: { 'web/b': 12 }, delayMs: 4 * HOUR }),
+    ]);
+    await bench.passAt(at + 4 * HOUR);
+    goOn();
+    await passed;
+    await slow.passAt(at + 4 * HOUR);
+    expect((await entries()).map(({ q }) => q)).toEqual(['72000000000']);
+  });
+
   test('what queries read is made from the ledger and can be made again', async () => {
     await october(NOVEMBER + 2 * HOUR);
     await bench.passAt(NOVEMBER + 2 * HOUR);
@@ -135,7 +158,9 @@ test('a query counts every hour once, settled or still open', async () => {
   const reader = new StoreUsageReader({ queryTimeoutMs: 10_000 }, bench);
   const total = async (): Promise<bigint | undefined> => {
     const windows = [{ startMs: NOVEMBER - DAY, endMs: NOVEMBER + DAY }];
-    const [sum] = await reader.usage({ kind: 'all' }, { meter: 'cpu', windows, groupBy: [], filters: {}, limit: 1 });
+    const [sum] = await reader.usage(
+      { meter: 'cpu', windows, groupBy: [], filters: {}, limit: 1 },
+    );
     return sum?.value;
   };
   await bench.take([
@@ -156,6 +181,18 @@ test('a query counts every hour once, settled or still open', async () => {
 });
 
 describe('a close', () => {
+  /** An entry of somebody who has read the same hours otherwise, shown to queries; the head before it. */
+  async function slipIn(): Promise<bigint> {
+    const head = await bench.ledger.head();
+    await bench.store.command(
+      `INSERT INTO ledger SELECT * REPLACE({head:UInt64} + 1 AS seq, unhex(repeat('07', 16)) AS id, q0 + 7 AS q0)
+       FROM ledger WHERE kind = 'usage' AND period = 202610 ORDER BY seq DESC LIMIT 1`,
+      { head },
+    );
+    await bench.ledger.project(head);
+    return head;
+  }
+
   test('waits for the lateness and the watermark, then closes once', async () => {
     await october(NOVEMBER + 2 * DAY - 1);
     await bench.passAt(NOVEMBER + 3 * DAY);
@@ -221,6 +258,39 @@ describe('a close', () => {
     expect(current).toEqual({ q: '400000000000' });
   });
 
+  test('is put off by a batch that came while it was prepared, however it came past the hold', async () => {
+    await october(NOVEMBER + 3 * DAY);
+    const gated = new GatedStore(opened.store);
+    const closing = new AccountsBench(gated, ['north']);
+    const reached = gated.stopBefore((call) => call === 'insert statement');
+    const passed = closing.passAt(NOVEMBER + 3 * DAY);
+    const goOn = await reached;
+    await bench.take([scrapes.at(NOVEMBER - 30 * 60_000, { cpu: { 'web/b': 0 }, delayMs: 3 * DAY })]);
+    await bench.take([scrapes.at(NOVEMBER - 20 * 60_000, { cpu: { 'web/b': 12 }, delayMs: 3 * DAY })]);
+    goOn();
+    await passed;
+    expect(await readCloses(opened.store)).toEqual([]);
+    await closing.passAt(NOVEMBER + 3 * DAY);
+    expect(await readCloses(opened.store)).toMatchObject([{ cut: [{ next: 7n }] }]);
+    expect((await statementOf(202610, 'acme')).lines[0]?.quantity).toBe(1_012_000_000_000n);
+  });
+
+  test('is put off by an entry that came while it was prepared', async () => {
+    await october(NOVEMBER + 3 * DAY);
+    const gated = new GatedStore(opened.store);
+    const closing = new AccountsBench(gated, ['north']);
+    const reached = gated.stopBefore((call) => call === 'insert statement');
+    const passed = closing.passAt(NOVEMBER + 3 * DAY);
+    const goOn = await reached;
+    const head = await slipIn();
+    goOn();
+    await passed;
+    expect(await readCloses(opened.store)).toEqual([]);
+    await closing.passAt(NOVEMBER + 3 * DAY);
+    const [close] = await readCloses(opened.store);
+    expect(close?.upTo).toBeGreaterThan(head);
+  });
+
   test('an entry that another process slips in before it is decided is no part of it, whoever has read it', async () => {
     await october(NOVEMBER + 3 * DAY);
     const gated = new GatedStore(opened.store);
@@ -229,13 +299,7 @@ describe('a close', () => {
     const passed = closing.passAt(NOVEMBER + 3 * DAY);
     const goOn = await reached;
     // Its own reading is older than the close, and so is what it shows.
-    const head = await bench.ledger.head();
-    await bench.store.command(
-      `INSERT INTO ledger SELECT * REPLACE({head:UInt64} + 1 AS seq, unhex(repeat('07', 16)) AS id, q0 + 7 AS q0)
-       FROM ledger WHERE kind = 'usage' AND period = 202610 ORDER BY seq DESC LIMIT 1`,
-      { head },
-    );
-    await bench.ledger.project(head);
+    const head = await slipIn();
     const read = `SELECT toString((SELECT sum(q0 + q1 + q2 + q3) FROM usage_current FINAL WHERE toYYYYMM(hour) = 202610)) AS hours,
       toString((SELECT sum(quantity) FROM usage_day FINAL WHERE toYYYYMM(day) = 202610)) AS days`;
     expect(await bench.store.rows(read)).toEqual([{ hours: '1000000000007', days: '1000000000007' }]);

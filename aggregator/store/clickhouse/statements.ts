@@ -48,8 +48,10 @@ export function rowBinaryStatement(sql: string, options: ReadOptions): string {
 
 /** `source` is where the block comes from: `input(...)` on a server, `file(...)` on chDB. */
 export function blockInsertStatement(insert: BlockInsert, source: string): string {
-  const { table, columns, select } = insert;
-  return `INSERT INTO ${table} (${columns.join(', ')}) SELECT ${select.join(', ')} FROM ${source}`;
+  const { table, columns, select, where } = insert;
+  const condition = where === undefined ? '' : ` WHERE ${where}`;
+  const selected = `SELECT ${select.join(', ')} FROM ${source}${condition}`;
+  return `INSERT INTO ${table} (${columns.join(', ')}) ${selected}`;
 }
 
 /** One JSON document per line to one array: a single parse is twice as fast as one per row. */
