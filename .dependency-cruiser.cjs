@@ -23,6 +23,9 @@ const owners = [
     packages: ['fastify', '@fastify/[^/]+'],
     owner: '^(aggregator/api/|collectors/receiver/|core/runtime/http)',
   },
+  { name: 'parquet', packages: ['hyparquet-writer'], owner: '^aggregator/ledger/statements/parquet' },
+  { name: 'yaml', packages: ['yaml'], owner: '^core/runtime/config' },
+  { name: 'jose', packages: ['jose'], owner: '^aggregator/api/identity/' },
   { name: 'telemetry', packages: ['prom-client', '@opentelemetry/[^/]+'], owner: '^core/runtime/telemetry' },
 ];
 

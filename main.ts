@@ -2,383 +2,348 @@
  * The composition root: reads the command line, puts the parts together, runs them. Everything that knows
  * which log and which store there are is here.
  */
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { Aggregator } from './aggregator/aggregator.ts';
-import { createApi, type Api } from './aggregator/api/server.ts';
-import { StoreUsageReader } from './aggregator/api/usage-reader.ts';
-import {
-  decisionsText,
-  replayDecisions,
-  statementBytes,
-  statementsText,
-  writeStatements,
-} from './aggregator/ledger/commands.ts';
-import { readDecisionLines } from './aggregator/ledger/decision-lines.ts';
-import { explain, renderExplanation } from './aggregator/ledger/explain.ts';
-import { Ledger } from './aggregator/ledger/ledger.ts';
-import { SettingsInForce } from './aggregator/ledger/settings-in-force.ts';
-import { renderVerifyReport, verify, verifyStatus } from './aggregator/ledger/verify.ts';
-import { replay, replayRecords } from './aggregator/rollup/replay.ts';
-import { ChdbStore } from './aggregator/store/clickhouse/chdb.ts';
-import { migrate } from './aggregator/store/migrations.ts';
+import { apiSchema, opsSchema } from './aggregator/api/config.ts';
+import { logCheck, storeCheck } from './aggregator/api/health.ts';
+import { apiOf, listeners, opsListener } from './aggregator/api/listeners.ts';
+import type { Api } from './aggregator/api/server.ts';
+import * as commands from './aggregator/commands.ts';
+import { aggregatorSchema } from './aggregator/config.ts';
+import { openStore, withThrowawayStore } from './aggregator/store/clickhouse/open.ts';
+import { storeSchema } from './aggregator/store/config.ts';
 import type { UsageStore } from './aggregator/store/usage-store.ts';
-import { readScrapeConfig, scrapeConfig, type ScrapeConfig } from './collectors/scrape/config.ts';
-import { ScrapeCollector } from './collectors/scrape/scrape-collector.ts';
-import type { ScrapeTelemetry } from './collectors/scrape/telemetry.ts';
-import { ClusterSimulator } from './collectors/simulator/simulator.ts';
+import { collectorParts, collectorSchema, type CollectorConfig } from './collectors/collector.ts';
+import { readScrapeConfig } from './collectors/scrape/config.ts';
+import { simulatorSchema } from './collectors/simulator/config.ts';
+import { captureLines } from './core/eventlog/capture.ts';
 import { EmbeddedLog, embeddedLogSchema } from './core/eventlog/embedded.ts';
-import { FastClock, SystemClock, type Clock } from './core/runtime/clock.ts';
-import { parseCommandLine, usageText, type Invocation } from './core/runtime/command-line.ts';
-import { HOUR_MS } from './core/metering/hour.ts';
-import { parsePeriod, periodName, type Period } from './core/metering/period.ts';
-import type { SettingsTimeline } from './core/metering/settings-timeline.ts';
-import { loadConfig } from './core/runtime/config.ts';
-import { csv } from './core/runtime/csv.ts';
+import { KafkaLog, kafkaLogSchema, type KafkaLogConfig } from './core/eventlog/kafka.ts';
+import { SystemClock, type Clock } from './core/runtime/clock.ts';
+import {
+  parseCommandLine,
+  usageText,
+  type CommandName,
+  type OptionsOf,
+} from './core/runtime/command-line.ts';
+import { loadConfig, mergeConfig, readConfigFile, readEnvironment } from './core/runtime/config.ts';
 import { MeteringError } from './core/runtime/errors.ts';
 import { Lifecycle, stopOnSignals, type Part } from './core/runtime/lifecycle.ts';
+import { clockAt, portOf } from './core/runtime/option-values.ts';
 import { readSettingsTimeline } from './core/runtime/settings.ts';
 import { startTracing } from './core/runtime/telemetry-tracing.ts';
 import { telemetryToStderr, type Telemetry } from './core/runtime/telemetry.ts';
 
-const SCHEMA_DIRECTORY = join(import.meta.dirname, 'aggregator/store/schema');
-const DEMO = {
-  cluster: 'demo',
-  seed: 'gh0stcloud',
-  nodes: 3,
-  tenants: ['acme', 'globex', 'initech'],
-  intervalMs: 5_000,
-} as const;
+const DEMO_INTERVAL_MS = 5_000;
 /** Beside a scraper and a simulator, the engine is to stay small. */
 const ENGINE_MEMORY_BYTES = 512 * 1024 ** 2;
 /** All parts together have five seconds; the store comes last and needs most of it. */
 const STOP_TIMEOUT_MS = 4_000;
+/** What each role is told, in one file; every role takes those of its sections. */
+const roleSchemas = {
+  collector: collectorSchema.extend({ kafka: kafkaLogSchema, ops: opsSchema.prefault({}) }),
+  aggregator: aggregatorSchema.extend({
+    kafka: kafkaLogSchema,
+    store: storeSchema,
+    api: apiSchema.optional(),
+    ops: opsSchema.prefault({}),
+  }),
+  api: z.strictObject({ store: storeSchema, api: apiSchema.prefault({}), ops: opsSchema.prefault({}) }),
+} as const;
 
-type OptionsOf<Command extends Invocation['command']> = Extract<Invocation, { command: Command }>['options'];
+/** Of whatever role: the sections that name clusters. */
+const topicsSchema = z.looseObject({
+  kafka: kafkaLogSchema,
+  clusters: aggregatorSchema.shape.clusters.optional(),
+  ...collectorSchema.shape,
+});
 
 async function main(args: readonly string[]): Promise<number> {
   const invocation = parseCommandLine(args);
   switch (invocation.command) {
     case 'help':
-      process.stdout.write(usageText(invocation.arguments[0] as Invocation['command'] | undefined));
+      process.stdout.write(usageText(invocation.arguments[0] as CommandName | undefined));
       return 0;
     case 'replay':
-      return await runReplay(invocation.arguments, invocation.options);
+      return await withThrowawayStore((store) =>
+        commands.runReplay(invocation.arguments, invocation.options, commandDeps(store)),
+      );
     case 'statement':
-      return await withStore(invocation.options.data, (store) => runStatement(store, invocation.options));
+      return await withStore(invocation.options.data, (deps) =>
+        commands.runStatement(invocation.options, deps),
+      );
     case 'verify':
-      return await withStore(invocation.options.data, (store) => runVerify(store, invocation.options));
+      return await withStore(invocation.options.data, (deps) => commands.runVerify(invocation.options, deps));
     case 'explain':
-      return await withStore(invocation.options.data, (store) => runExplain(store, invocation.options));
+      return await withStore(invocation.options.data, (deps) =>
+        commands.runExplain(invocation.options, deps),
+      );
     case 'decisions':
-      return await withStore(invocation.options.data, async (store) => {
-        process.stdout.write(await decisionsText(store));
-        return 0;
-      });
+      return await withStore(invocation.options.data, commands.runDecisions);
     case 'rebuild':
-      return await withStore(invocation.options.data, async (store) => {
-        await new Ledger({ store }).rebuild();
-        process.stderr.write('Current hours and days are made again from the ledger.\n');
-        return 0;
-      });
+      return await withStore(invocation.options.data, commands.runRebuild);
+    case 'topics':
+      return await runTopics(invocation.options);
+    case 'capture':
+      return await runCapture(invocation.options);
+    case 'collector':
+      return await runCollector(invocation.options);
+    case 'aggregator':
+      return await runAggregator(invocation.options);
+    case 'api':
+      return await runApi(invocation.options);
     case 'all':
       return await runAll(invocation.options);
   }
 }
 
-async function runReplay(files: readonly string[], options: OptionsOf<'replay'>): Promise<number> {
-  const settings = readSettingsTimeline(options.settings);
+/** A file's settings, with the environment's over them: secrets come from there, or from mounted files. */
+function roleValues(path: string): { name: string; values: unknown } {
+  return { name: path, values: mergeConfig(readConfigFile(path), readEnvironment()) };
+}
+
+function commandDeps(store: UsageStore): commands.CommandDeps & { readonly clock: Clock } {
   const clock = new SystemClock();
-  const directory = await mkdtemp(join(tmpdir(), 'gh0stmeter-replay-'));
-  const store = await ChdbStore.open({ path: directory });
-  try {
-    await migrate(store, { directory: SCHEMA_DIRECTORY });
-    const progress = (line: string): void => {
-      process.stderr.write(`${line}\n`);
-    };
-    const deps = { store, clock, facts: telemetryToStderr('warn', clock), progress };
-    const { decisions: decisionsFile, statements } = options;
-    const decisions = decisionsFile === undefined ? undefined : readDecisionLines(decisionsFile);
-    const rows =
-      decisions === undefined
-        ? await replay(files, settings.at(0), deps)
-        : await replayDecisions(files, { decisions, settings }, deps);
-    for (const decision of decisions ?? []) {
-      if (statements === undefined || decision.kind !== 'close') continue;
-      const period = periodName(decision.period);
-      await writeStatements(store, { period, format: 'json', directory: statements });
-    }
-    const { columns, records } = replayRecords(rows);
-    process.stdout.write(
-      options.format === 'json'
-        ? records.map((record) => `${JSON.stringify(objectOf(columns, record))}\n`).join('')
-        : csv(columns, records, '\n'),
-    );
-    return 0;
-  } finally {
-    await store.close();
-    await rm(directory, { recursive: true, force: true });
-  }
+  return {
+    store,
+    clock,
+    facts: telemetryToStderr('error', clock),
+    print: (answer) => process.stdout.write(answer),
+    note: (line) => process.stderr.write(`${line}\n`),
+  };
 }
 
-async function runStatement(store: UsageStore, options: OptionsOf<'statement'>): Promise<number> {
-  const { period, tenant, format = 'json', out } = options;
-  if (out !== undefined) {
-    const written = await writeStatements(store, { period, format, directory: out });
-    process.stderr.write(`${written} statements written to ${join(out, period)}\n`);
-  } else if (tenant === undefined) process.stdout.write(await statementsText(store, period));
-  else process.stdout.write(await statementBytes(store, { period, tenant, format }));
-  return 0;
-}
-
-async function runVerify(store: UsageStore, options: OptionsOf<'verify'>): Promise<number> {
-  const facts = telemetryToStderr('error', new SystemClock());
-  const settings = readSettingsTimeline(options.settings);
-  const deps = { store, facts, progress: (line: string) => process.stderr.write(`${line}\n`) };
-  const report = await verify(deps, { period: periodNamed(options.period), settings });
-  process.stdout.write(
-    options.format === 'json' ? `${JSON.stringify(report, inDecimals)}\n` : renderVerifyReport(report),
-  );
-  return verifyStatus(report);
-}
-
-async function runExplain(store: UsageStore, options: OptionsOf<'explain'>): Promise<number> {
-  const { meter, hour, tenant, cluster, namespace, limit, format } = options;
-  const declared = new SettingsInForce(readSettingsTimeline(options.settings));
-  await declared.refresh(store);
-  const explanation = await explain(store, {
-    ...{ meter, hour: instantOf(hour), settings: declared },
-    ...(tenant === undefined ? {} : { tenant }),
-    ...(cluster === undefined ? {} : { cluster }),
-    ...(namespace === undefined ? {} : { namespace }),
-    ...(limit === undefined ? {} : { limit: countOf(limit) }),
-  });
-  process.stdout.write(
-    format === 'json' ? `${JSON.stringify(explanation, inDecimals)}\n` : renderExplanation(explanation),
-  );
-  return 0;
-}
-
-function inDecimals(_: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? value.toString() : value;
-}
-
-function periodNamed(name: string): Period {
-  const period = parsePeriod(name);
-  if (period !== undefined) return period;
-  throw new MeteringError('METER_CONFIG_INVALID', `--period is a month such as 2026-10, not ${name}`);
-}
-
-function instantOf(text: string): number {
-  const ms = Date.parse(text);
-  if (/Z$|[+-]\d\d:\d\d$/.test(text) && ms % HOUR_MS === 0) return ms;
-  throw new MeteringError(
-    'METER_CONFIG_INVALID',
-    `--hour is the start of an hour with its offset, such as 2026-10-01T09:00:00Z, not ${text}`,
-  );
-}
-
-function countOf(text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count > 0) return count;
-  throw new MeteringError('METER_CONFIG_INVALID', `--limit is a whole number above 0, not ${text}`);
-}
+type StoreWork = (deps: commands.CommandDeps & { readonly clock: Clock }) => Promise<number>;
 
 /** The store of a data directory that nothing runs on; chDB lets only one process have it. */
-async function withStore(data = 'data', work: (store: UsageStore) => Promise<number>): Promise<number> {
+async function withStore(data = 'data', work: StoreWork): Promise<number> {
   const path = join(data, 'store');
   if (!existsSync(path)) {
     const what = `${data} holds no store: name the directory that \`npm start\` was given with --data`;
     throw new MeteringError('METER_CONFIG_INVALID', what);
   }
-  const store = await ChdbStore.open({ path });
+  const store = await openStore({ directory: path });
   try {
-    await migrate(store, { directory: SCHEMA_DIRECTORY });
-    return await work(store);
+    return await work(commandDeps(store));
   } finally {
     await store.close();
   }
 }
 
-function objectOf(columns: readonly string[], record: readonly string[]): Record<string, string> {
-  return Object.fromEntries(columns.map((column, i) => [column, record[i] ?? '']));
+async function runTopics({ config }: OptionsOf<'topics'>): Promise<number> {
+  const { log, topics } = kafkaOfRole(config);
+  try {
+    const made = await log.ensureTopics(topics);
+    for (const topic of topics)
+      process.stdout.write(`${topic} ${made.includes(topic) ? 'made' : 'is there'}\n`);
+    await log.checkTopics(topics);
+    return 0;
+  } finally {
+    await log.close();
+  }
 }
 
-async function runAll(options: OptionsOf<'all'>): Promise<number> {
-  const clock = clockAt(options.speed);
-  const telemetry = telemetryToStderr(options.verbose === true ? 'debug' : 'warn', new SystemClock());
-  const tracing = await startTracing();
-  const settings = readSettingsTimeline(options.settings);
-  const directory = options.data ?? 'data';
-  await mkdir(directory, { recursive: true });
-  const targets = options.config === undefined ? undefined : readScrapeConfig(options.config);
-  const cluster = targets?.cluster ?? DEMO.cluster;
+/** The log of a role, and the topics of the clusters that its sections name. */
+function kafkaOfRole(config: string): { log: KafkaLog; topics: readonly string[] } {
+  const { kafka, clusters = [], ...collector } = loadConfig(topicsSchema, roleValues(config));
+  const { receiver, scrape, simulator } = collector;
+  const collected = [...Object.keys(receiver?.clusters ?? {}), scrape?.cluster, simulator?.cluster];
+  const names = new Set([...clusters, ...collected.filter((name) => name !== undefined)]);
+  const clock = new SystemClock();
+  const log = new KafkaLog(kafka, { clock, facts: telemetryToStderr('error', clock) });
+  return { log, topics: [...names].map(topicOf) };
+}
 
-  const lifecycle = new Lifecycle(
-    { stopTimeoutMs: STOP_TIMEOUT_MS },
-    { clock: new SystemClock(), facts: telemetry },
-  );
+async function runCapture({ config, data = 'data' }: OptionsOf<'capture'>): Promise<number> {
+  const isKafka = config !== undefined;
+  const { log, topics } = isKafka ? kafkaOfRole(config) : embeddedOf(data);
+  try {
+    for await (const line of captureLines(log, topics, { isEmptyTheEnd: !isKafka }))
+      if (!process.stdout.write(line)) await once(process.stdout, 'drain');
+    return 0;
+  } finally {
+    await log.close();
+  }
+}
+
+/** Of a data directory that nothing runs on. */
+function embeddedOf(data: string): { log: EmbeddedLog; topics: readonly string[] } {
+  const directory = join(data, 'log');
+  if (!existsSync(directory)) {
+    const what = `${data} holds no log: name the directory that \`npm start\` was given with --data`;
+    throw new MeteringError('METER_CONFIG_INVALID', what);
+  }
+  const clock = new SystemClock();
+  const config = loadConfig(embeddedLogSchema, { name: 'the log', values: { directory } });
+  const log = new EmbeddedLog(config, { clock, facts: telemetryToStderr('error', clock) });
+  return { log, topics: log.topics() };
+}
+
+interface Run {
+  readonly clock: Clock;
+  readonly facts: Telemetry;
+  /** Told of a fault that a part cannot go on with: it ends the run. */
+  readonly failed: (name: string) => (error: unknown) => void;
+}
+
+/** Parts start in order, run until a signal or a fault, and stop in reverse. */
+async function runParts(
+  verbose: boolean | undefined,
+  assemble: (run: Run) => Promise<{ parts: readonly Part[]; announce: () => string }>,
+): Promise<number> {
+  const clock = new SystemClock();
+  const facts = telemetryToStderr(verbose === true ? 'debug' : 'warn', clock);
+  const tracing = await startTracing();
+  const lifecycle = new Lifecycle({ stopTimeoutMs: STOP_TIMEOUT_MS }, { clock, facts });
   stopOnSignals(lifecycle, process);
-  const store = await ChdbStore.open({ path: join(directory, 'store'), maxMemoryBytes: ENGINE_MEMORY_BYTES });
-  const { log, aggregator, api } = await embedded({
-    store,
-    directory,
-    cluster,
-    settings,
-    clock,
-    telemetry,
-    options,
-  });
   const failed = (name: string) => (error: unknown) => {
     lifecycle.fail(name, error).catch(() => undefined);
   };
-  const parts: Part[] = [
-    part('store', { stop: () => store.close() }),
-    part('log', { stop: () => log.close() }),
-    part('aggregator', {
-      start: () => aggregator.start(failed('aggregator')),
-      stop: () => aggregator.stop(),
-    }),
-    api,
-    ...collectors({ targets, log, clock, telemetry }),
-  ];
+  const { parts, announce } = await assemble({ clock, facts, failed });
   await lifecycle.start(parts);
-  announce({ api, cluster, directory, simulated: targets === undefined });
+  process.stdout.write(announce());
   const outcome = await lifecycle.ended;
-  await telemetry.close();
+  await facts.close();
   await tracing.close();
   process.stdout.write(`Stopped (${outcome.reason}); the next start goes on from here.\n`);
   return outcome.clean ? 0 : 1;
 }
 
-interface EmbeddedContext {
-  readonly store: ChdbStore;
-  readonly directory: string;
-  readonly cluster: string;
-  readonly settings: SettingsTimeline;
-  readonly clock: Clock;
-  readonly telemetry: Telemetry;
-  readonly options: OptionsOf<'all'>;
-}
-
-/** The embedded side of both ports, and what stands on them. */
-async function embedded(
-  context: EmbeddedContext,
-): Promise<{ log: EmbeddedLog; aggregator: Aggregator; api: Api }> {
-  const { store, directory, cluster, settings, clock, telemetry, options } = context;
-  await migrate(store, { directory: SCHEMA_DIRECTORY });
-  const logConfig = loadConfig(embeddedLogSchema, {
-    name: 'the log',
-    values: { directory: join(directory, 'log') },
+async function runCollector({ config, verbose }: OptionsOf<'collector'>): Promise<number> {
+  const role = loadConfig(roleSchemas.collector, roleValues(config));
+  return await runParts(verbose, async (run) => {
+    const log = kafkaOf(role.kafka, run);
+    const { parts, clusters, addresses } = collectorParts(role, { log, ...run });
+    const topics = clusters.map(topicOf);
+    const checks = [logCheck(log, topics)];
+    const ops = opsListener(role.ops, { ...run, checks });
+    const announce = (): string =>
+      textOf([`Collecting into Kafka: ${topics.join(', ')}`, ...addresses(), `OPS      ${ops.url}/readyz`]);
+    return { parts: [kafkaPart(log, topics), ...parts, ops], announce };
   });
-  const log = new EmbeddedLog(logConfig, { clock, facts: telemetry });
-  const aggregator = new Aggregator(
-    {
-      settings,
-      clusters: [cluster],
-      restartFile: join(directory, 'restart.json'),
-      declaredFile: options.declared,
-    },
-    { store, log, clock, facts: telemetry, retain: () => log.retain() },
-  );
-  const api = createApi(
-    { port: portOf(options.port), requestTimeoutMs: 10_000, answerTimeoutMs: 30_000, checkTimeoutMs: 2_000 },
-    {
-      clock,
-      facts: telemetry,
-      reader: new StoreUsageReader({ queryTimeoutMs: 10_000 }, { store }),
-      checks: aggregator.checks(),
-      metricsText: () => telemetry.metricsText(),
-    },
-  );
-  return { log, aggregator, api };
 }
 
-interface CollectorContext {
-  readonly targets: ScrapeConfig | undefined;
-  readonly log: EmbeddedLog;
-  readonly clock: Clock;
-  readonly telemetry: Telemetry;
+async function runAggregator({ config, verbose }: OptionsOf<'aggregator'>): Promise<number> {
+  const role = loadConfig(roleSchemas.aggregator, roleValues(config));
+  const { clusters, declaredFile } = role;
+  return await runParts(verbose, async (run) => {
+    const settings = readSettingsTimeline(role.settingsFile);
+    const store = await openStore(role.store);
+    const log = kafkaOf(role.kafka, run);
+    const retain = (): Promise<void> => Promise.resolve();
+    const aggregator = new Aggregator(
+      { settings, clusters, declaredFile, group: role.kafka.groupId },
+      { store, log, ...run, retain },
+    );
+    const listening = listeners(role, { ...run, store, checks: aggregator.checks() });
+    const parts = [
+      part('store', { stop: () => store.close() }),
+      kafkaPart(log, clusters.map(topicOf)),
+      aggregatorPart(aggregator, run),
+      ...listening.parts,
+    ];
+    const topics = clusters.map(topicOf).join(', ');
+    const announce = (): string => textOf([`Metering from Kafka: ${topics}`, ...listening.addresses()]);
+    return { parts, announce };
+  });
 }
 
-/** A scraper of the declared targets, or of a simulated cluster. */
-function collectors({ targets, log, clock, telemetry }: CollectorContext): Part[] {
-  const deps = { log, clock, telemetry: scrapeTelemetry(telemetry) };
-  if (targets !== undefined) {
-    const scraper = new ScrapeCollector(targets, deps);
-    return [part('scraper', { start: () => scraper.start(), stop: () => scraper.stop() })];
-  }
-  const { intervalMs, ...world } = DEMO;
-  const simulator = new ClusterSimulator({ ...world, host: '127.0.0.1', port: 0 }, { clock });
-  let scraper: ScrapeCollector | undefined;
-  return [
-    part('simulator', { start: () => simulator.start(), stop: () => simulator.stop() }),
-    part('scraper', {
-      start: async () => {
-        const simulated = simulator.targets().map(({ labels, ...target }) => {
-          const { cluster: _, ...others } = labels;
-          return { ...target, labels: others, intervalMs, honorLabels: true };
-        });
-        scraper = new ScrapeCollector(scrapeConfig({ cluster: DEMO.cluster, targets: simulated }), deps);
-        await scraper.start();
-      },
-      stop: async () => await scraper?.stop(),
-    }),
-  ];
+async function runApi({ config, verbose }: OptionsOf<'api'>): Promise<number> {
+  const role = loadConfig(roleSchemas.api, roleValues(config));
+  return await runParts(verbose, async (run) => {
+    const store = await openStore(role.store);
+    const { parts, addresses } = listeners(role, { ...run, store, checks: [storeCheck(store)] });
+    const storePart = part('store', { stop: () => store.close() });
+    return { parts: [storePart, ...parts], announce: () => textOf(addresses()) };
+  });
 }
 
-function scrapeTelemetry(telemetry: Telemetry): ScrapeTelemetry {
-  return {
-    scrapeDone: (fact) => telemetry.event('scrapeDone', fact),
-    scrapeFailed: (fact) => telemetry.event('scrapeFailed', fact),
-    scrapeDuplicates: (fact) => telemetry.event('scrapeDuplicates', fact),
-    scrapesSkipped: (fact) => telemetry.event('scrapesSkipped', fact),
-    recordsAppended: (fact) => telemetry.event('recordsAppended', fact),
-    appendFailed: (fact) => telemetry.event('appendFailed', fact),
-    recordsLost: (fact) => telemetry.event('recordsLost', fact),
-  };
+/** Everything in this process: the log in a file, ClickHouse inside, and a cluster, simulated or named. */
+async function runAll(options: OptionsOf<'all'>): Promise<number> {
+  const port = portOf(options.port);
+  const clock = clockAt(options.speed);
+  const settings = readSettingsTimeline(options.settings);
+  const directory = options.data ?? 'data';
+  await mkdir(directory, { recursive: true });
+  const collected: CollectorConfig =
+    options.config === undefined
+      ? { simulator: simulatorSchema.parse({ scrapeIntervalMs: DEMO_INTERVAL_MS }) }
+      : { scrape: readScrapeConfig(options.config) };
+  return await runParts(options.verbose, async ({ facts, failed }) => {
+    const run = { facts, failed, clock };
+    const store = await openStore({
+      directory: join(directory, 'store'),
+      maxMemoryBytes: ENGINE_MEMORY_BYTES,
+    });
+    const values = { directory: join(directory, 'log') };
+    const log = new EmbeddedLog(loadConfig(embeddedLogSchema, { name: 'the log', values }), run);
+    const { parts, clusters } = collectorParts(collected, { log, ...run });
+    const aggregator = new Aggregator(
+      { settings, clusters, restartFile: join(directory, 'restart.json'), declaredFile: options.declared },
+      { store, log, ...run, retain: () => log.retain() },
+    );
+    const api = apiOf({ host: '127.0.0.1', port }, { ...run, store, checks: aggregator.checks() });
+    const embedded = [
+      part('store', { stop: () => store.close() }),
+      part('log', { stop: () => log.close() }),
+      aggregatorPart(aggregator, run),
+      api,
+    ];
+    const simulated = options.config === undefined;
+    const announce = (): string => announcement({ api, cluster: clusters.join(), directory, simulated });
+    return { parts: [...embedded, ...parts], announce };
+  });
 }
 
-function announce(run: { api: Api; cluster: string; directory: string; simulated: boolean }): void {
+function announcement(run: { api: Api; cluster: string; directory: string; simulated: boolean }): string {
   const { api, cluster, directory, simulated } = run;
   const source = simulated ? `a simulated cluster "${cluster}"` : `cluster "${cluster}" as configured`;
-  process.stdout.write(
-    [
-      `Metering ${source}:`,
-      `  scraped over HTTP -> log (${directory}/log) -> ClickHouse (${directory}/store) -> API`,
-      `API      ${api.url}/api/v1/meters    health ${api.url}/readyz    metrics ${api.url}/metrics`,
-      'First usage in about 15 seconds:',
-      `  curl '${api.url}/api/v1/meters/cpu/query?windowSize=HOUR&groupBy=tenant'`,
-      'Ctrl-C stops; a restart goes on where this run stopped.',
-      '',
-    ].join('\n'),
-  );
+  return textOf([
+    `Metering ${source}:`,
+    `  scraped over HTTP -> log (${directory}/log) -> ClickHouse (${directory}/store) -> API`,
+    `API      ${api.url}/api/v1/meters    health ${api.url}/readyz    metrics ${api.url}/metrics`,
+    'First usage in about 15 seconds:',
+    `  curl '${api.url}/api/v1/meters/cpu/query?windowSize=HOUR&groupBy=tenant'`,
+    'Ctrl-C stops; a restart goes on where this run stopped.',
+  ]);
+}
+
+function textOf(lines: readonly string[]): string {
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function topicOf(cluster: string): string {
+  return `usage.${cluster}`;
+}
+
+function kafkaOf(config: KafkaLogConfig, { clock, facts }: Run): KafkaLog {
+  return new KafkaLog(config, { clock, facts });
+}
+
+/** Started once its topics are as they have to be; what does not start has to let go by itself. */
+function kafkaPart(log: KafkaLog, topics: readonly string[]): Part {
+  const start = async (): Promise<void> => {
+    try {
+      await log.checkTopics(topics);
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
+  };
+  return part('log', { start, stop: () => log.close() });
+}
+
+function aggregatorPart(aggregator: Aggregator, { failed }: Run): Part {
+  const start = (): Promise<void> => aggregator.start(failed('aggregator'));
+  return part('aggregator', { start, stop: () => aggregator.stop() });
 }
 
 function part(name: string, steps: { start?: () => Promise<void>; stop: () => Promise<void> }): Part {
   return { name, start: steps.start ?? (() => Promise.resolve()), stop: steps.stop };
-}
-
-const MAX_SPEED = 1_000;
-
-function clockAt(speed = '1'): Clock {
-  const factor = Number(speed);
-  if (!(factor > 0 && factor <= MAX_SPEED)) {
-    throw new MeteringError(
-      'METER_CONFIG_INVALID',
-      `--speed is a number above 0 and at most ${MAX_SPEED}, not ${speed}`,
-    );
-  }
-  const real = new SystemClock();
-  return factor === 1 ? real : new FastClock({ startMs: real.now(), speed: factor });
-}
-
-function portOf(port = '8080'): number {
-  const number = Number(port);
-  if (Number.isInteger(number) && number >= 0 && number <= 65_535) return number;
-  throw new MeteringError('METER_CONFIG_INVALID', `--port is a number from 0 to 65535, not ${port}`);
 }
 
 try {

@@ -13,7 +13,7 @@ import { retried } from '../core/runtime/retry.ts';
 import type { ReadinessCheck } from './api/health.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { Reread } from './ingest/reread.ts';
-import { RestartPoint } from './ingest/restart-point.ts';
+import { RestartPoint, type Restart } from './ingest/restart-point.ts';
 import { Accounts } from './ledger/accounts.ts';
 import { Closer } from './ledger/closer.ts';
 import { DeclaredFile, type Declared } from './ledger/declared.ts';
@@ -31,8 +31,13 @@ export interface AggregatorConfig {
   readonly settings: SettingsTimeline;
   /** Each has a topic of its own, `usage.<cluster>`. */
   readonly clusters: readonly string[];
-  /** Where the committed positions of the last minutes are kept (embedded only). */
-  readonly restartFile: string;
+  /** The group whose positions say what is stored. */
+  readonly group?: string;
+  /**
+   * Where the committed positions of the last minutes are kept, for a store that does not fsync every insert.
+   * Without it what the store answered for is taken to be on its disk.
+   */
+  readonly restartFile?: string;
   /** Waivers and erasures, under version control; read again before each use. */
   readonly declaredFile?: string | undefined;
 }
@@ -46,7 +51,7 @@ export interface AggregatorDeps {
   readonly retain: () => Promise<unknown>;
 }
 
-const GROUP = 'aggregator';
+const DEFAULT_GROUP = 'aggregator';
 const TOPIC_PREFIX = 'usage.';
 /**
  * Large, so that a backlog is worked off in few inserts; at the head of the log batches are small by
@@ -54,13 +59,16 @@ const TOPIC_PREFIX = 'usage.';
  */
 const MAX_BATCH_BYTES = 32 * 1024 * 1024;
 const POLL_MS = 500;
+/** Of a store that keeps what it has answered for. */
+const NOTHING_TO_REPEAT: Restart = { unclean: false, sinceMs: 0, positions: [] };
 const HOUSEKEEPING_MS = 60_000;
 
 export class Aggregator {
   readonly #config: AggregatorConfig;
   readonly #deps: AggregatorDeps;
   readonly #topics: readonly string[];
-  readonly #restartPoint: RestartPoint;
+  readonly #restartPoint: RestartPoint | undefined;
+  readonly #ingest: Ingest;
   readonly #settings: SettingsInForce;
   readonly #quiet: Quiet;
   readonly #retention: Retention;
@@ -74,8 +82,18 @@ export class Aggregator {
     this.#config = config;
     this.#deps = deps;
     this.#topics = config.clusters.map((cluster) => TOPIC_PREFIX + cluster);
-    this.#restartPoint = new RestartPoint(config.restartFile);
+    const { restartFile } = config;
+    this.#restartPoint = restartFile === undefined ? undefined : new RestartPoint(restartFile);
     this.#settings = new SettingsInForce(config.settings);
+    this.#ingest = new Ingest(
+      {
+        settings: this.#settings.always,
+        clusterOfTopic: (topic) => topic.slice(TOPIC_PREFIX.length),
+        maxBatchBytes: MAX_BATCH_BYTES,
+        pollMs: POLL_MS,
+      },
+      deps,
+    );
     this.#quiet = new Quiet(ONE_PROCESS, deps);
     this.#retention = new Retention(this.#settings.always, { ...deps, quiet: this.#quiet });
     this.#declared = new DeclaredFile(config.declaredFile, deps);
@@ -89,24 +107,18 @@ export class Aggregator {
   /** Resolves when the role runs; `failed` is told of a fault that ends it later. */
   async start(failed: (error: unknown) => void): Promise<void> {
     const { store, clock, facts } = this.#deps;
-    const settings = this.#settings.always;
     this.#declared.load();
     await this.#refuseLostLog();
     await this.#settings.adopt(store, facts);
     this.#consumer = await this.#recover();
-    const ingest = new Ingest(
-      {
-        settings,
-        clusterOfTopic: (topic) => topic.slice(TOPIC_PREFIX.length),
-        maxBatchBytes: MAX_BATCH_BYTES,
-        pollMs: POLL_MS,
-      },
-      { store, clock, facts },
-    );
     const accounts = this.#accounts();
     const { signal } = this.#stopping;
     const housekeeping = every(clock, { intervalMs: HOUSEKEEPING_MS, signal }, () => this.#keepHouse());
-    this.#loops = [ingest.run(this.#consumer, signal), this.#accountWhenCaughtUp(accounts), housekeeping];
+    this.#loops = [
+      this.#ingest.run(this.#consumer, signal),
+      this.#accountWhenCaughtUp(accounts),
+      housekeeping,
+    ];
     for (const loop of this.#loops) loop.catch(failed);
   }
 
@@ -139,7 +151,7 @@ export class Aggregator {
     const ends = await Promise.allSettled(this.#loops);
     await this.#consumer?.close();
     const clean = ends.every((end) => end.status === 'fulfilled') && this.#consumer?.isCaughtUp === true;
-    if (clean) await this.#restartPoint.close();
+    if (clean) await this.#restartPoint?.close();
   }
 
   checks(): ReadinessCheck[] {
@@ -189,12 +201,20 @@ export class Aggregator {
   /** After an unclean stop: read again, then roll up again, what may not have reached the disk. */
   async #recover(): Promise<Reread> {
     const { store, log, clock, facts } = this.#deps;
-    const { unclean, sinceMs, positions } = await this.#restartPoint.begin();
+    const restart = await this.#restartPoint?.begin();
+    const { unclean, sinceMs, positions } = restart ?? NOTHING_TO_REPEAT;
     const retrying = { operation: 'mark what to roll up again', clock, facts, signal: this.#stopping.signal };
-    const consumer = new Reread(await log.consumer({ group: GROUP, topics: this.#topics }), async () => {
+    const shared = await log.consumer({
+      group: this.#config.group ?? DEFAULT_GROUP,
+      topics: this.#topics,
+      // Other members may have read meanwhile, so nothing that was told is known to be the newest.
+      onReassigned: () => this.#ingest.reset(),
+    });
+    const caughtUp = async (): Promise<void> => {
       if (!unclean) return;
       await retried(() => remarkRolledSince(store, sinceMs, `restart:${randomUUID()}`), retrying);
-    });
+    };
+    const consumer = new Reread(shared, caughtUp, { isEmptyTheEnd: restart !== undefined });
     const committed = await consumer.committed();
     await consumer.begin(await this.#back(committed, unclean ? positions : committed));
     return consumer;
@@ -221,7 +241,7 @@ export class Aggregator {
     const consumer = this.#consumer;
     // Until everything is read again, the log must keep it, and what is committed may not all be on disk.
     if (consumer?.isCaughtUp !== true) return;
-    await this.#restartPoint.note(clock.now(), await consumer.committed());
+    await this.#restartPoint?.note(clock.now(), await consumer.committed());
     await retain();
     const retrying = { operation: 'enforce retention', clock, facts, signal: this.#stopping.signal };
     await retried(() => this.#retention.enforce(), retrying);

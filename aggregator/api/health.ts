@@ -5,8 +5,10 @@
  */
 import type { FastifyInstance } from 'fastify';
 
+import type { SampleLog } from '../../core/eventlog/sample-log.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import { MeteringError } from '../../core/runtime/errors.ts';
+import type { UsageStore } from '../store/usage-store.ts';
 
 export interface ReadinessCheck {
   readonly name: string;
@@ -92,4 +94,20 @@ class Probe {
       done.abort();
     }
   }
+}
+
+export function storeCheck(store: UsageStore): ReadinessCheck {
+  const check = async (): Promise<{ ready: true; detail: string }> => {
+    await store.rows('SELECT 1');
+    return { ready: true, detail: 'answers' };
+  };
+  return { name: 'store', check };
+}
+
+export function logCheck(log: SampleLog, topics: readonly string[]): ReadinessCheck {
+  const check = async (): Promise<{ ready: true; detail: string }> => {
+    await log.endPositions(topics);
+    return { ready: true, detail: `${topics.length} topics answer` };
+  };
+  return { name: 'log', check };
 }

@@ -22,7 +22,7 @@ interface MeterResource {
 
 export function registerMeters(app: FastifyInstance): void {
   const data = METERS.map(meterResource);
-  app.get('/api/v1/meters', () => ({ data }));
+  app.get('/v1/meters', { config: { capability: 'catalogue' } }, () => ({ data }));
 }
 
 function meterResource({

@@ -2,7 +2,7 @@
  * What the API says when it does not answer: RFC 9457 problem details, with every problem of a request in
  * one go. `code` and the codes in `problems` are stable: programs decide by them, people read `detail`.
  */
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 
 import { MeteringError } from '../../core/runtime/errors.ts';
 
@@ -40,6 +40,8 @@ interface ProblemKind {
 const KINDS = {
   METER_REQUEST_INVALID: { status: 400, title: 'The request is not valid' },
   METER_REQUEST_MALFORMED: { status: 400, title: 'The request cannot be read' },
+  METER_UNAUTHENTICATED: { status: 401, title: 'Who asks is not known' },
+  METER_FORBIDDEN: { status: 403, title: 'Who asks may not read this' },
   METER_NOT_FOUND: { status: 404, title: 'There is nothing at this address' },
   METER_UNKNOWN_METER: { status: 404, title: 'There is no such meter' },
   METER_METHOD_NOT_ALLOWED: { status: 405, title: 'The API only reads' },
@@ -50,6 +52,7 @@ const KINDS = {
   METER_MISDIRECTED: { status: 421, title: 'The request was meant for another host' },
   METER_INTERNAL: { status: 500, title: 'A fault of ours' },
   METER_UNAVAILABLE: { status: 503, title: 'Usage cannot be read right now' },
+  METER_IDENTITY_UNAVAILABLE: { status: 503, title: 'Nobody can be told apart right now' },
   METER_TIMEOUT: { status: 503, title: 'The answer took too long' },
 } as const satisfies Readonly<Record<string, ProblemKind>>;
 
@@ -84,13 +87,23 @@ export function sendProblem(reply: FastifyReply, code: ProblemCode, options: Pro
           title,
           status,
           detail: options.detail,
-          instance: reply.request.url,
+          instance: withoutToken(reply.request.url),
           code,
           requestId: reply.request.id,
           ...(options.problems !== undefined && { problems: options.problems }),
         }),
       ),
     );
+}
+
+/** The pattern, not the path: paths would be as many time series as callers can think of. */
+export function routeOf(request: FastifyRequest): string {
+  return request.routeOptions.url ?? 'unknown';
+}
+
+/** A token has no place in an address; one that stands there all the same is not repeated. */
+function withoutToken(url: string): string {
+  return url.replace(/([?&](?:access|id|refresh)_token=)[^&]*/gi, '$1');
 }
 
 export interface Trouble extends ProblemOptions {

@@ -10,6 +10,8 @@ import type { Clock } from '../../core/runtime/clock.ts';
 import { suggestion } from '../../core/runtime/suggestion.ts';
 import { csv } from '../../core/runtime/csv.ts';
 import { CSV_TYPE } from './csv.ts';
+import { scopeOf } from './identity.ts';
+import type { TenantScope } from './identity/access.ts';
 import { ParameterReader } from './parameters.ts';
 import { sendProblem } from './problem.ts';
 import { representationFor } from './representation.ts';
@@ -20,7 +22,8 @@ import { rowCount, usageReport, type ReportInput, type ReportRow } from './usage
 /** Some 30 MB of JSON: more is an export, to be asked for in parts. */
 export const MAX_ROWS = 100_000;
 
-const PATH = '/api/v1/meters/:meter/query';
+const PATH = '/v1/meters/:meter/query';
+const GIVES = { config: { capability: 'usage' } } as const;
 
 export interface QueryDeps {
   readonly clock: Clock;
@@ -29,10 +32,12 @@ export interface QueryDeps {
 
 export function registerQuery(app: FastifyInstance, deps: QueryDeps): void {
   const endpoint = new QueryEndpoint(deps);
-  app.get(PATH, (request, reply) =>
+  app.get(PATH, GIVES, (request, reply) =>
     endpoint.answer(request, reply, ParameterReader.fromQuery(request.query)),
   );
-  app.post(PATH, (request, reply) => endpoint.answer(request, reply, ParameterReader.fromBody(request.body)));
+  app.post(PATH, GIVES, (request, reply) =>
+    endpoint.answer(request, reply, ParameterReader.fromBody(request.body)),
+  );
 }
 
 class QueryEndpoint {
@@ -62,7 +67,7 @@ class QueryEndpoint {
       return sendProblem(reply, 'METER_REQUEST_INVALID', { detail, problems });
     }
     const { query } = parsed;
-    const input = await this.#read(meter, query);
+    const input = await this.#read(scopeOf(request), meter, query);
     if (input.sums.length > MAX_ROWS || rowCount(input) > MAX_ROWS) {
       const detail = `More than ${MAX_ROWS} rows: shorten the range, take larger windows, or filter.`;
       return sendProblem(reply, 'METER_RESULT_TOO_LARGE', { detail });
@@ -74,13 +79,16 @@ class QueryEndpoint {
     return reply.send(jsonOf(meter, query, rows));
   }
 
-  async #read(meter: MeterDefinition, query: UsageQuery): Promise<ReportInput> {
+  async #read(scope: TenantScope, meter: MeterDefinition, query: UsageQuery): Promise<ReportInput> {
     const { reader } = this.#deps;
     const { windows, groupBy, filters } = query;
     const request = { meter: meter.name, windows, groupBy, filters, limit: MAX_ROWS + 1 };
     // Watermarks first: usage that is read after them is at least as complete as they say.
-    const watermarks = await reader.watermarks();
-    const [sums, coverage] = await Promise.all([reader.usage(request), reader.coverage(request)]);
+    const watermarks = await reader.watermarks(scope);
+    const [sums, coverage] = await Promise.all([
+      reader.usage(scope, request),
+      reader.coverage(scope, request),
+    ]);
     return { windows, groupBy, filters, sums, coverage, watermarks };
   }
 }

@@ -1,12 +1,14 @@
 /**
- * Input: a meter, windows on quarters of an hour, filters and groups. Output: sums of usage per window and
- * group, and what stands behind them (coverage, watermarks). The store sums; parameters are always bound;
- * nothing is written. A crash or a fault loses an answer and nothing else. Rows of open hours are
- * provisional, so two reads may differ.
+ * Input: whose rows may be read; a meter, windows on quarters of an hour, filters and groups. Output: sums of
+ * usage per window and group, and what stands behind them (coverage, watermarks). The store sums; parameters
+ * are always bound; nothing is written. A crash or a fault loses an answer and nothing else. Rows of open
+ * hours are provisional, so two reads may differ.
  */
 import { HOUR_MS, QUARTER_MS, startOfHour } from '../../core/metering/hour.ts';
 import type { Window } from '../../core/metering/windows.ts';
 import type { Parameters, UsageStore } from '../store/usage-store.ts';
+import type { TenantScope } from './identity/access.ts';
+import { tenantConditions, type TenantConditions } from './identity/tenant-conditions.ts';
 
 /** What usage can be told apart by; also the columns' names. */
 export type Dimension = 'tenant' | 'cluster' | 'namespace';
@@ -45,10 +47,11 @@ export interface CoverageSum {
 
 export interface UsageReader {
   /** Ordered by window, then group. Windows and groups without rows are absent. */
-  usage(request: UsageRequest): Promise<readonly UsageSum[]>;
-  coverage(request: UsageRequest): Promise<readonly CoverageSum[]>;
-  /** Of every cluster that has been rolled up: its newest successful scrape, in ms. */
-  watermarks(): Promise<ReadonlyMap<string, number>>;
+  usage(scope: TenantScope, request: UsageRequest): Promise<readonly UsageSum[]>;
+  /** Of the clusters that the scope has something in. */
+  coverage(scope: TenantScope, request: UsageRequest): Promise<readonly CoverageSum[]>;
+  /** Of every such cluster that has been rolled up: its newest successful scrape, in ms. */
+  watermarks(scope: TenantScope): Promise<ReadonlyMap<string, number>>;
 }
 
 const QUARTERS = HOUR_MS / QUARTER_MS;
@@ -110,12 +113,15 @@ function coverageSql(conditions: readonly string[]): string {
 }
 
 /** Looked for in the newest hour that is rolled up: a figure is never ahead of what stands behind it. */
-const WATERMARK_SQL = `
-  SELECT cluster, toString(max(t)) AS watermark
-  FROM scrape
-  WHERE version = 2 AND (cluster, hour) IN
-    (SELECT cluster, max(hour) FROM coverage WHERE expected_ms > 0 GROUP BY cluster)
-  GROUP BY cluster`;
+function watermarkSql(conditions: readonly string[]): string {
+  return `
+    SELECT cluster, toString(max(t)) AS watermark
+    FROM scrape
+    WHERE version = 2 AND (cluster, hour) IN
+      (SELECT cluster, max(hour) FROM coverage WHERE ${['expected_ms > 0', ...conditions].join(' AND ')}
+       GROUP BY cluster)
+    GROUP BY cluster`;
+}
 
 export interface StoreUsageReaderConfig {
   /** The store gives up on one query after this time. */
@@ -131,10 +137,13 @@ export class StoreUsageReader implements UsageReader {
     this.#store = deps.store;
   }
 
-  async usage(request: UsageRequest): Promise<readonly UsageSum[]> {
-    const { groupBy } = request;
-    const sql = usageSql(groupBy, conditionsOf(request.filters, DIMENSIONS));
-    const rows = await this.#rows<UsageRow>(sql, { ...parametersOf(request), limit: request.limit });
+  async usage(scope: TenantScope, request: UsageRequest): Promise<readonly UsageSum[]> {
+    const { groupBy, limit } = request;
+    const rows = await this.#rows<UsageRow>(
+      scope,
+      ({ rows: mine }) => usageSql(groupBy, [...conditionsOf(request.filters, DIMENSIONS), ...mine]),
+      { ...parametersOf(request), limit },
+    );
     return rows.map((row) => ({
       windowStartMs: Number(row.window),
       group: Object.fromEntries(groupBy.map((dimension) => [dimension, row[dimension]])),
@@ -142,9 +151,12 @@ export class StoreUsageReader implements UsageReader {
     }));
   }
 
-  async coverage(request: UsageRequest): Promise<readonly CoverageSum[]> {
-    const sql = coverageSql(conditionsOf(request.filters, ['cluster']));
-    const rows = await this.#rows<CoverageRow>(sql, parametersOf(request));
+  async coverage(scope: TenantScope, request: UsageRequest): Promise<readonly CoverageSum[]> {
+    const rows = await this.#rows<CoverageRow>(
+      scope,
+      ({ clusters }) => coverageSql([...conditionsOf(request.filters, ['cluster']), ...clusters]),
+      parametersOf(request),
+    );
     return rows.map((row) => ({
       windowStartMs: Number(row.window),
       cluster: row.cluster,
@@ -153,13 +165,24 @@ export class StoreUsageReader implements UsageReader {
     }));
   }
 
-  async watermarks(): Promise<ReadonlyMap<string, number>> {
-    const rows = await this.#rows<{ cluster: string; watermark: string }>(WATERMARK_SQL, {});
+  async watermarks(scope: TenantScope): Promise<ReadonlyMap<string, number>> {
+    const rows = await this.#rows<{ cluster: string; watermark: string }>(
+      scope,
+      ({ clusters }) => watermarkSql(clusters),
+      {},
+    );
     return new Map(rows.map(({ cluster, watermark }) => [cluster, Number(watermark)]));
   }
 
-  #rows<Row>(sql: string, parameters: Parameters): Promise<readonly Row[]> {
-    return this.#store.rows<Row>(sql, parameters, { timeoutMs: this.#config.queryTimeoutMs });
+  /** The one way to the store: a statement is made from the scope's conditions, or not at all. */
+  #rows<Row>(
+    scope: TenantScope,
+    statement: (conditions: TenantConditions) => string,
+    parameters: Parameters,
+  ): Promise<readonly Row[]> {
+    const conditions = tenantConditions(scope);
+    const bound = { ...parameters, ...conditions.parameters };
+    return this.#store.rows<Row>(statement(conditions), bound, { timeoutMs: this.#config.queryTimeoutMs });
   }
 }
 

@@ -77,7 +77,8 @@ export class Ingest {
       if (records.length === 0) continue;
       const batch = await this.#storeAll(records, signal);
       if (batch === undefined) return;
-      await consumer.commit(positionsOf(batch));
+      const retrying = { operation: 'commit offsets', clock: this.#clock, facts: this.#facts, signal };
+      await retried(() => consumer.commit(positionsOf(batch)), retrying);
       this.#tell(batch);
     }
   }

@@ -11,16 +11,23 @@ interface Behind {
   readonly until: bigint;
 }
 
+export interface RereadOptions {
+  /** A poll that gives nothing says that there is no more: true of a log in this process. */
+  readonly isEmptyTheEnd?: boolean;
+}
+
 export class Reread implements LogConsumer {
   readonly #consumer: LogConsumer;
   readonly #caughtUp: () => Promise<void>;
+  readonly #isEmptyTheEnd: boolean;
   readonly #behind = new Map<string, Behind>();
   readonly #done = Promise.withResolvers<undefined>();
   #told = false;
 
-  constructor(consumer: LogConsumer, caughtUp: () => Promise<void>) {
+  constructor(consumer: LogConsumer, caughtUp: () => Promise<void>, options: RereadOptions = {}) {
     this.#consumer = consumer;
     this.#caughtUp = caughtUp;
+    this.#isEmptyTheEnd = options.isEmptyTheEnd ?? true;
   }
 
   /** Records below the committed positions that are still to be read again. */
@@ -52,7 +59,7 @@ export class Reread implements LogConsumer {
     const records = await this.#consumer.poll(options);
     // The log has no more: what is still missing was removed from it, and everything else was committed
     // before.
-    if (records.length === 0 && options.signal?.aborted !== true) {
+    if (this.#isEmptyTheEnd && records.length === 0 && options.signal?.aborted !== true) {
       this.#behind.clear();
       await this.#tell();
     }

@@ -3,11 +3,9 @@
  * configuration with every default filled in. Guarantee: unknown keys are refused and every problem is told
  * at once, before the first scrape.
  */
-import { readFileSync } from 'node:fs';
-import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { loadConfig } from '../../core/runtime/config.ts';
-import { MeteringError } from '../../core/runtime/errors.ts';
+import { clusterNameSchema } from '../../core/runtime/cluster-name.ts';
+import { loadConfig, readConfigFile } from '../../core/runtime/config.ts';
 import { targetId } from './target.ts';
 
 const MIB = 1024 * 1024;
@@ -77,7 +75,7 @@ const targetSchema = z
 
 export const scrapeConfigSchema = z.strictObject({
   /** Names the topic (`usage.<cluster>`) and the label `cluster` of every sample. */
-  cluster: z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,199}$/, 'must be letters, digits, ".", "_" or "-"'),
+  cluster: clusterNameSchema,
   targets: z
     .array(targetSchema)
     .superRefine((targets, context) => {
@@ -123,22 +121,8 @@ export function scrapeConfig(values: z.input<typeof scrapeConfigSchema>, name = 
   return loadConfig(scrapeConfigSchema, { name, values });
 }
 
-/** A file that ends in `.json` is JSON; any other is YAML. */
 export function readScrapeConfig(path: string): ScrapeConfig {
-  return loadConfig(scrapeConfigSchema, { name: path, values: readValues(path) });
-}
-
-function readValues(path: string): unknown {
-  try {
-    const text = readFileSync(path, 'utf8');
-    return path.endsWith('.json') ? JSON.parse(text) : parseYaml(text, { logLevel: 'error' });
-  } catch (cause) {
-    const isFault = cause instanceof Error && 'code' in cause && 'syscall' in cause;
-    const what = isFault ? 'cannot be read' : `is not valid ${path.endsWith('.json') ? 'JSON' : 'YAML'}`;
-    throw new MeteringError('METER_CONFIG_INVALID', `${path} ${what}; correct it or name another file`, {
-      cause,
-    });
-  }
+  return loadConfig(scrapeConfigSchema, { name: path, values: readConfigFile(path) });
 }
 
 /** Runs before it is known that the URL is one. */

@@ -1,3 +1,5 @@
+import type { FactSink } from '../../core/runtime/facts.ts';
+
 /** Why a scrape gave nothing; `up` is 0 then. */
 export type ScrapeFailureReason =
   | 'credentials'
@@ -28,4 +30,17 @@ export interface ScrapeTelemetry {
   appendFailed(fact: { topic: string; records: number; bufferedBytes: number; error: unknown }): void;
   /** Usage may be wrong: samples that were read are gone. */
   recordsLost(fact: { topic: string; records: number; reason: LossReason; error: unknown }): void;
+}
+
+/** Each as the fact of the same name. */
+export function factsOfScraping(facts: FactSink): ScrapeTelemetry {
+  return {
+    scrapeDone: (fact) => facts.event('scrapeDone', fact),
+    scrapeFailed: (fact) => facts.event('scrapeFailed', fact),
+    scrapeDuplicates: (fact) => facts.event('scrapeDuplicates', fact),
+    scrapesSkipped: (fact) => facts.event('scrapesSkipped', fact),
+    recordsAppended: (fact) => facts.event('recordsAppended', fact),
+    appendFailed: (fact) => facts.event('appendFailed', fact),
+    recordsLost: (fact) => facts.event('recordsLost', fact),
+  };
 }

@@ -117,6 +117,12 @@ export class EmbeddedLog implements SampleLog {
       .map(({ topic, number, state }) => ({ topic, partition: number, next: state.next }));
   }
 
+  /** Names of the topics that are there. */
+  topics(): readonly string[] {
+    this.#checkOpen();
+    return [...this.#file.topics().keys()];
+  }
+
   /** Removes what retention allows; to be called now and then. Calls that overlap are one. */
   retain(): Promise<Trimmed> {
     this.#checkOpen();

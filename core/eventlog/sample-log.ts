@@ -4,9 +4,12 @@
  * Contract of both sides:
  * - `append` resolves only when every record is durable; a rejected append may still have landed
  *   (the sample store absorbs the repeat).
- * - Offsets of a partition are dense and never reused. Records of a partition are polled in offset order.
+ * - Offsets of a partition rise and are never reused; records are polled in offset order. Embedded they are
+ *   dense. On Kafka some may stand for no record (markers of transactions): a gap alone says nothing is lost.
  * - A committed position `p` says that every record below `p` of that partition is durable in the store.
  *   Delivery is at least once: after a crash, polling goes on from the committed position.
+ * - A consumer may be one of several in its group, and partitions may move between them (Kafka). What was
+ *   polled before may still be stored; only its commit is void, because the partition has another reader.
  */
 export interface TopicPartition {
   readonly topic: string;
@@ -45,10 +48,28 @@ export interface PollOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface ConsumerOptions {
+  readonly group: string;
+  readonly topics: readonly string[];
+  /**
+   * Called within `poll`, before the first record is returned that is read under another assignment than the
+   * one before: what was remembered of earlier records is to be forgotten. With the positions at which
+   * reading goes on. Never called by a side whose consumers keep their partitions for life.
+   */
+  readonly onReassigned?: ((positions: readonly LogPosition[]) => void) | undefined;
+}
+
 export interface LogConsumer {
-  /** The next records, in offset order within each partition. Resolves to [] after `waitMs` or an abort. */
+  /**
+   * The next records, in offset order within each partition. Resolves to [] after `waitMs` or an abort; it
+   * says that none came in time, not that there are none: a log elsewhere may be slow, or away for a while.
+   */
   poll(options: PollOptions): Promise<readonly LogRecord[]>;
-  /** Durable when it resolves. A position below the committed one is refused as a bug. */
+  /**
+   * Durable when it resolves, or void: positions polled before partitions were reassigned are passed over,
+   * which `onReassigned` tells at the next poll. A position below the committed one is refused as a bug.
+   * Rejects with a retryable fault where it is not known whether it was committed; it may be repeated.
+   */
   commit(positions: readonly LogPosition[]): Promise<void>;
   /** Go back (or forward) to positions; what was polled and not committed is polled again. */
   seek(positions: readonly LogPosition[]): Promise<void>;
@@ -59,7 +80,7 @@ export interface LogConsumer {
 
 export interface SampleLog {
   append(records: readonly LogAppend[]): Promise<void>;
-  consumer(options: { readonly group: string; readonly topics: readonly string[] }): Promise<LogConsumer>;
+  consumer(options: ConsumerOptions): Promise<LogConsumer>;
   /** One past the newest record of each partition. */
   endPositions(topics: readonly string[]): Promise<readonly LogPosition[]>;
   close(): Promise<void>;

@@ -22,6 +22,12 @@ interface CommandSpec {
 }
 
 const config = { value: 'FILE', help: 'targets to scrape (YAML or JSON); without it a cluster is simulated' };
+const roleConfig = {
+  value: 'FILE',
+  required: true,
+  help: 'settings of the role (YAML or JSON); variables GH0STMETER_... add to it',
+} as const;
+const verbose = { help: 'say everything that is done' };
 const data = { value: 'DIR', help: 'where the embedded log and store keep their files (default: data)' };
 const settings = { value: 'FILE', help: 'metering settings: what usage is made of (JSON)' };
 const format = {
@@ -48,8 +54,29 @@ export const COMMANDS = {
       declared,
       port: { value: 'PORT', help: 'where the API listens on loopback, 0 for any free port (default: 8080)' },
       speed: { value: 'FACTOR', help: 'how fast the time of the simulated cluster runs (default: 1)' },
-      verbose: { help: 'say everything that is done' },
+      verbose,
     },
+  },
+  collector: {
+    summary: 'collect samples into Kafka: what senders push, and what is scraped',
+    options: { config: roleConfig, verbose },
+  },
+  aggregator: {
+    summary: 'consume Kafka, keep usage and ledger in step; with an `api` section serve them, too',
+    options: { config: roleConfig, verbose },
+  },
+  api: {
+    summary: 'serve usage from a store that aggregators keep',
+    options: { config: roleConfig, verbose },
+  },
+  topics: {
+    summary: 'make the Kafka topics of a role that are missing, and say what is wrong with the others',
+    options: { config: roleConfig },
+  },
+  capture: {
+    summary:
+      'print the records of a log, for `replay`: of Kafka, or of a data directory that nothing runs on',
+    options: { config: { ...roleConfig, required: false }, data },
   },
   replay: {
     summary: 'compute the usage of captured log records on a throwaway store',
@@ -116,17 +143,20 @@ type ValueOf<O> = O extends { readonly choices: readonly (infer C)[] }
     ? string
     : boolean;
 
-type OptionsOf<S> = {
+type GivenOptions<S> = {
   readonly [K in keyof S as S[K] extends { readonly required: true } ? K : never]: ValueOf<S[K]>;
 } & {
   readonly [K in keyof S as S[K] extends { readonly required: true } ? never : K]?: ValueOf<S[K]>;
 };
 
+/** What a command was told. */
+export type OptionsOf<Command extends CommandName> = Extract<Invocation, { command: Command }>['options'];
+
 /** One command with its options, as the command line gave them; `switch (invocation.command)` narrows. */
 export type Invocation = {
   [N in CommandName]: {
     readonly command: N;
-    readonly options: OptionsOf<Commands[N]['options']>;
+    readonly options: GivenOptions<Commands[N]['options']>;
     readonly arguments: readonly string[];
   };
 }[CommandName];

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 
+import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 
 import { MeteringError } from './errors.ts';
@@ -34,18 +35,21 @@ export function loadConfig<S extends z.ZodType>(schema: S, source: ConfigSource)
   );
 }
 
-/** A settings file: one JSON object. */
+/** A settings file: one object. A file that ends in `.json` is JSON; any other is YAML. */
 export function readConfigFile(path: string): ConfigTree {
+  const isJson = path.endsWith('.json');
   let values: unknown;
   try {
-    values = JSON.parse(readFileSync(path, 'utf8'));
+    const text = readFileSync(path, 'utf8');
+    values = isJson ? JSON.parse(text) : parseYaml(text, { logLevel: 'error' });
   } catch (cause) {
-    const what = cause instanceof SyntaxError ? 'is not valid JSON' : 'cannot be read';
+    const isFault = cause instanceof Error && 'code' in cause && 'syscall' in cause;
+    const what = isFault ? 'cannot be read' : `is not valid ${isJson ? 'JSON' : 'YAML'}`;
     throw new MeteringError('METER_CONFIG_INVALID', `${path} ${what}; correct it or name another file`, {
       cause,
     });
   }
-  if (!isTree(values)) throw invalid(path, ['the file: must hold one JSON object']);
+  if (!isTree(values)) throw invalid(path, ['the file: must hold one object']);
   return values;
 }
 

@@ -15,7 +15,8 @@ export type ErrorCode =
   | 'METER_QUERY_LIMIT'
   | 'METER_MIGRATION_CONFLICT'
   | 'METER_DATA_LOCKED'
-  | 'METER_INPUT_UNREADABLE';
+  | 'METER_INPUT_UNREADABLE'
+  | 'METER_ISSUER_UNAVAILABLE';
 
 export class MeteringError extends Error {
   readonly code: ErrorCode;

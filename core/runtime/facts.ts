@@ -3,6 +3,7 @@
  * `telemetry.ts` makes both the log line and the metrics of it, so the two can never disagree.
  */
 import { debug, error, info, warn, type FactDefinition } from './fact-definition.ts';
+import { kafkaFacts } from './kafka-facts.ts';
 
 /** What the collectors say. */
 const collectorFacts = {
@@ -66,11 +67,19 @@ const collectorFacts = {
       field: 'bytes',
       labels: ['protocol', 'cluster'],
     }),
-  pushRefused: warn<{ protocol: string; reason: string; status: number }>('push refused').counter(
-    'gh0stmeter_push_refusals_total',
-    'Requests that were not taken',
-    { labels: ['protocol', 'reason'] },
-  ),
+  pushRefused: warn<{ protocol: string; cluster: string; reason: string; status: number; error?: unknown }>(
+    'push refused',
+    'push-refused',
+  ).counter('gh0stmeter_push_refusals_total', 'Requests of which nothing was taken', {
+    labels: ['protocol', 'cluster', 'reason'],
+  }),
+  pushPointsRefused: warn<{ protocol: string; cluster: string; reason: string; count: number }>(
+    'points of a push refused; the others were taken',
+    'push-refused',
+  ).counter('gh0stmeter_push_refused_points_total', 'Points of pushes that were not taken, by reason', {
+    field: 'count',
+    labels: ['protocol', 'cluster', 'reason'],
+  }),
 };
 
 /** What ingest says: the way from the log to the store. */
@@ -309,6 +318,16 @@ const runtimeFacts = {
   ).counter('gh0stmeter_http_failures_total', 'Requests that failed without being at fault', {
     labels: ['route'],
   }),
+  issuerKeysRead: debug<{ keys: number; ignored: number; readMs: number }>('keys of the token issuer read')
+    .gauge('gh0stmeter_issuer_keys_number', 'Keys of the token issuer that can be used', { field: 'keys' })
+    .gauge('gh0stmeter_issuer_read_timestamp_seconds', 'When the keys of the token issuer were last read', {
+      field: 'readMs',
+      divisor: 1000,
+    }),
+  issuerUnavailable: warn<{ hasKeys: boolean; error: unknown }>(
+    'keys of the token issuer could not be read; those that are held go on being used for a while',
+    'issuer-unavailable',
+  ).counter('gh0stmeter_issuer_failures_total', 'Readings of the token issuer that gave no keys'),
   listening: info<{ name: string; url: string }>('listening'),
   notice: info<{ text: string }>('notice'),
   settingsLoaded: info<{ file: string }>('settings loaded').counter(
@@ -354,6 +373,7 @@ export const facts = {
   ...collectorFacts,
   ...ingestFacts,
   ...logFacts,
+  ...kafkaFacts,
   ...usageFacts,
   ...runtimeFacts,
 };

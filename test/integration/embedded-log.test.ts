@@ -29,6 +29,7 @@ function opened(directory: string): OpenedLog {
   const log = openLog(directory);
   return {
     log,
+    topics: ['usage.contract', 'usage.contract-other'],
     reopen: async () => {
       await log.close();
       return opened(directory);

@@ -159,6 +159,7 @@ test('a query counts every hour once, settled or still open', async () => {
   const total = async (): Promise<bigint | undefined> => {
     const windows = [{ startMs: NOVEMBER - DAY, endMs: NOVEMBER + DAY }];
     const [sum] = await reader.usage(
+      { kind: 'all' },
       { meter: 'cpu', windows, groupBy: [], filters: {}, limit: 1 },
     );
     return sum?.value;

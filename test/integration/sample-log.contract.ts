@@ -11,6 +11,8 @@ import type {
 /** One side of the port, over data of its own that nothing else writes to. */
 export interface OpenedLog {
   readonly log: SampleLog;
+  /** Two topics without records, of three partitions or more. */
+  readonly topics: readonly [string, string];
   /** Closes the log and opens it again over the same data, as a restart of the process does. */
   reopen(): Promise<OpenedLog>;
   /** Closes the log and removes its data. */
@@ -52,11 +54,13 @@ function after(records: readonly LogRecord[]): readonly LogPosition[] {
 /** What both sides of the port promise; `open` gives an empty log. */
 export function sampleLogContract(name: string, open: () => Promise<OpenedLog>): void {
   describe(`the contract of ${name}`, () => {
-    const topic = 'usage.contract';
+    let topic: string;
+    let other: string;
     let opened: OpenedLog;
 
     beforeEach(async () => {
       opened = await open();
+      [topic, other] = opened.topics;
     });
 
     afterEach(async () => {
@@ -218,12 +222,11 @@ export function sampleLogContract(name: string, open: () => Promise<OpenedLog>):
     });
 
     test('a consumer of several topics gets the records of each', async () => {
-      const other = 'usage.contract-other';
       await opened.log.append([record(topic, 'a'), record(other, 'b')]);
       const records = await pollCount(await consumer('aggregator', [topic, other]), 2);
       expect(records.map((found) => `${found.topic} ${text(found.value)}`).sort()).toEqual([
-        'usage.contract a',
-        'usage.contract-other b',
+        `${topic} a`,
+        `${other} b`,
       ]);
     });
 

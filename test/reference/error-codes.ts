@@ -19,11 +19,15 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, string>> = {
     'Log or store are of another release, or a migration was changed. Start the release that fits.',
   METER_DATA_LOCKED: 'Another process has this data directory. Stop it, or name another directory.',
   METER_INPUT_UNREADABLE: 'A file or record is not what it should be. The message says where and why.',
+  METER_ISSUER_UNAVAILABLE:
+    'The keys of the token issuer cannot be read. See [issuer-unavailable](../runbooks/issuer-unavailable.md).',
 };
 
 export const PROBLEM_CODES: Readonly<Record<ProblemCode, string>> = {
   METER_REQUEST_INVALID: 'Correct the parameters; `problems` lists every one.',
   METER_REQUEST_MALFORMED: 'The address or the body is not well-formed.',
+  METER_UNAUTHENTICATED: 'Send an access token that is good here; `www-authenticate` says what was wrong.',
+  METER_FORBIDDEN: 'Ask for a role in the organization. See [identity](../identity.md).',
   METER_NOT_FOUND: 'Check the path.',
   METER_UNKNOWN_METER: '`GET /api/v1/meters` lists what there is.',
   METER_METHOD_NOT_ALLOWED: 'The header `allow` says what is.',
@@ -34,6 +38,8 @@ export const PROBLEM_CODES: Readonly<Record<ProblemCode, string>> = {
   METER_MISDIRECTED: 'Without identity the API answers on loopback names only.',
   METER_INTERNAL: 'The log tells more under the request id. See [api-errors](../runbooks/api-errors.md).',
   METER_UNAVAILABLE: 'Nothing is lost; try again after `retry-after` seconds.',
+  METER_IDENTITY_UNAVAILABLE:
+    'Try again after `retry-after` seconds. See [issuer-unavailable](../runbooks/issuer-unavailable.md).',
   METER_TIMEOUT: 'Ask for a shorter range, fewer groups or larger windows.',
 };
 

@@ -1,6 +1,8 @@
 /** The generated pages of docs/reference, each from the code that decides what it says. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { identitySchema } from '../../aggregator/api/identity/config.ts';
+import { receiverConfigSchema } from '../../collectors/receiver/config.ts';
 import { scrapeConfigSchema } from '../../collectors/scrape/config.ts';
 import { embeddedLogSchema } from '../../core/eventlog/embedded.ts';
 import { METERS, type MeterDefinition, type RowCondition } from '../../core/metering/catalogue.ts';
@@ -142,9 +144,15 @@ function settingsPage(): string {
     settingsTable(settingsOf(meteringSettingsSchema, at('core/runtime/settings.ts'))),
     '## Targets to scrape (`--config FILE`, YAML or JSON)',
     settingsTable(settingsOf(scrapeConfigSchema, at('collectors/scrape/config.ts'))),
+    '## The receiver',
+    'Who may push, and how much: [receiver](../receiver.md).',
+    settingsTable(settingsOf(receiverConfigSchema, at('collectors/receiver/config.ts'))),
     '## The embedded log',
     'Its defaults; the command line sets only `directory`, as `log` in the data directory.',
     settingsTable(settingsOf(embeddedLogSchema, at('core/eventlog/embedded/config.ts'))),
+    '## Identity',
+    'Whose tokens the API takes, and what they may read: [identity](../identity.md).',
+    settingsTable(settingsOf(identitySchema, at('aggregator/api/identity/config.ts'))),
   );
 }
 

@@ -37,7 +37,7 @@ export async function zoneDifferences(
       const windows = windowsBetween(fromMs, toMs, size, zone);
       const request = { meter: 'cpu', windows, groupBy: ['tenant'], filters: {}, limit: LIMIT } as const;
       const read = new Map(
-        (await reader.usage(request))
+        (await reader.usage({ kind: 'all' }, request))
           .filter(({ value }) => value !== 0n)
           .map(({ windowStartMs, group, value }) => [
             `${String(windowStartMs)} ${group.tenant ?? ''}`,

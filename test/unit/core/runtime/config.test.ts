@@ -32,10 +32,10 @@ function problemsOf(work: () => unknown): readonly string[] {
   throw new Error('nothing was refused');
 }
 
-function file(content: string): string {
+function file(content: string, name = 'file'): string {
   const directory = mkdtempSync(join(tmpdir(), 'config-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
-  const path = join(directory, 'file');
+  const path = join(directory, name);
   writeFileSync(path, content);
   return path;
 }
@@ -70,10 +70,14 @@ describe('a configuration', () => {
 });
 
 describe('a configuration file', () => {
-  test('is one JSON object', () => {
-    expect(readConfigFile(file('{"port": 1}'))).toEqual({ port: 1 });
-    expect(problemsOf(() => readConfigFile(file('[1]'))).join()).toContain('must hold one JSON object');
-    expect(problemsOf(() => readConfigFile(file('{"port": }'))).join()).toContain('is not valid JSON');
+  test('is one object, as JSON or as YAML', () => {
+    expect(readConfigFile(file('{"port": 1}', 'a.json'))).toEqual({ port: 1 });
+    expect(readConfigFile(file('port: 1', 'a.yaml'))).toEqual({ port: 1 });
+    expect(problemsOf(() => readConfigFile(file('[1]', 'a.json'))).join()).toContain('must hold one object');
+    expect(problemsOf(() => readConfigFile(file('', 'a.yaml'))).join()).toContain('must hold one object');
+    const [json, yaml] = [file('{"port": }', 'a.json'), file('port: [', 'a.yaml')];
+    expect(problemsOf(() => readConfigFile(json)).join()).toContain('is not valid JSON');
+    expect(problemsOf(() => readConfigFile(yaml)).join()).toContain('is not valid YAML');
   });
 
   test('that is not there is named', () => {

@@ -1,0 +1,103 @@
+import { readFileSync } from 'node:fs';
+
+import kafkajs, { type Kafka, type KafkaConfig, type SASLOptions } from 'kafkajs';
+
+import type { Clock } from '../../runtime/clock.ts';
+import { invariant, MeteringError } from '../../runtime/errors.ts';
+import { AccessToken } from './access-token.ts';
+import type { KafkaLogConfig, SaslConfig, SslConfig } from './config.ts';
+import type { ConnectionWatch } from './connection-watch.ts';
+
+/** The library's own is a second, which a TLS handshake with a busy broker can take. */
+const CONNECTION_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** Six seconds in all, as much again where a connection has to be made; callers try again after it. */
+export const RETRY = { initialRetryTime: 200, maxRetryTime: 5_000, multiplier: 2, factor: 0.2, retries: 5 };
+
+export interface ClientDeps {
+  readonly clock: Clock;
+  readonly watch: ConnectionWatch;
+}
+
+/**
+ * Makes clients of one configuration. Each consumer takes one of its own, because the library keeps the
+ * positions of a group in the client, shared by all of its consumers.
+ */
+export class KafkaClients {
+  readonly #config: KafkaLogConfig;
+  readonly #deps: ClientDeps;
+  readonly #token: AccessToken | undefined;
+
+  constructor(config: KafkaLogConfig, deps: ClientDeps) {
+    this.#config = config;
+    this.#deps = deps;
+    const { sasl } = config;
+    if (sasl?.mechanism === 'OAUTHBEARER') this.#token = new AccessToken(sasl, deps.clock);
+  }
+
+  /** Who connects, as an ACL names it. */
+  get principal(): string | undefined {
+    const { sasl } = this.#config;
+    return sasl === undefined ? undefined : `User:${sasl.username ?? sasl.clientId ?? ''}`;
+  }
+
+  /** Reads certificates anew: a client that is made after a fault has the newest. */
+  create(): Kafka {
+    const { brokers, clientId, ssl, sasl } = this.#config;
+    const config: KafkaConfig = {
+      brokers: [...brokers],
+      clientId,
+      connectionTimeout: CONNECTION_TIMEOUT_MS,
+      authenticationTimeout: CONNECTION_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      retry: RETRY,
+      logLevel: kafkajs.logLevel.WARN,
+      logCreator: this.#deps.watch.logCreator,
+      ...(ssl === undefined ? {} : { ssl: tlsOptions(ssl) }),
+      ...(sasl === undefined ? {} : { sasl: this.#saslOptions(sasl) }),
+    };
+    return new kafkajs.Kafka(config);
+  }
+
+  #saslOptions(sasl: SaslConfig): SASLOptions {
+    const { mechanism, username = '', password } = sasl;
+    const login = { username, password: password?.reveal() ?? '' };
+    switch (mechanism) {
+      case 'PLAIN':
+        return { mechanism: 'plain', ...login };
+      case 'SCRAM-SHA-256':
+        return { mechanism: 'scram-sha-256', ...login };
+      case 'SCRAM-SHA-512':
+        return { mechanism: 'scram-sha-512', ...login };
+      case 'OAUTHBEARER': {
+        const token = this.#token;
+        invariant(token, 'OAUTHBEARER has its token endpoint');
+        return {
+          mechanism: 'oauthbearer',
+          oauthBearerProvider: async () => ({ value: await token.value() }),
+        };
+      }
+    }
+  }
+}
+
+function tlsOptions(ssl: SslConfig): NonNullable<Exclude<KafkaConfig['ssl'], boolean>> {
+  const { caFile, certFile, keyFile, keyPassphrase, serverName } = ssl;
+  return {
+    ...(caFile === undefined ? {} : { ca: [pem(caFile)] }),
+    ...(certFile === undefined ? {} : { cert: pem(certFile) }),
+    ...(keyFile === undefined ? {} : { key: pem(keyFile) }),
+    ...(keyPassphrase === undefined ? {} : { passphrase: keyPassphrase.reveal() }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+  };
+}
+
+function pem(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const message = `${path} cannot be read; check the mount, or name another file under ssl`;
+    throw new MeteringError('METER_CONFIG_INVALID', message, { cause });
+  }
+}

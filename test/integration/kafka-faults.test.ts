@@ -1,0 +1,150 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+
+import type { KafkaLog } from '../../core/eventlog/kafka.ts';
+import type { LogAppend, LogConsumer, LogRecord } from '../../core/eventlog/sample-log.ts';
+import type { ConfigTree } from '../../core/runtime/config.ts';
+import { MeteringError } from '../../core/runtime/errors.ts';
+import { KafkaBroker } from '../support/kafka-broker.ts';
+import { missingForKafka } from '../support/kafka/jars.ts';
+import { kafkaLog, newName, ToldFacts } from '../support/kafka/kafka-log.ts';
+
+const missing = missingForKafka();
+const MANY_BYTES = 10_000_000;
+const LONG_MS = 40_000;
+
+let broker: KafkaBroker;
+const logs: KafkaLog[] = [];
+let facts = new ToldFacts();
+
+function open(more: ConfigTree = {}): KafkaLog {
+  const log = kafkaLog(broker.address, more, facts);
+  logs.push(log);
+  return log;
+}
+
+async function topicOf(log: KafkaLog): Promise<string> {
+  const topic = newName();
+  await log.ensureTopics([topic]);
+  return topic;
+}
+
+function record(topic: string, value: string, more: Partial<LogAppend> = {}): LogAppend {
+  return { topic, partition: 0, timestampMs: Date.now(), key: null, value: Buffer.from(value), ...more };
+}
+
+function text({ value }: LogRecord): string {
+  return Buffer.from(value).toString('utf8');
+}
+
+/** Polls until all of these have come; empty polls are what a log that is away gives. */
+async function pollAll(reader: LogConsumer, wanted: Iterable<string>): Promise<readonly string[]> {
+  const left = new Set(wanted);
+  const values: string[] = [];
+  for (const endMs = Date.now() + LONG_MS; left.size > 0 && Date.now() < endMs;) {
+    const records = await reader.poll({ maxBytes: MANY_BYTES, waitMs: 500 });
+    values.push(...records.map(text));
+    for (const one of records) left.delete(text(one));
+    const last = records.at(-1);
+    if (last !== undefined) await reader.commit([{ ...last, next: last.offset + 1n }]);
+  }
+  expect([...left]).toEqual([]);
+  return values;
+}
+
+describe.skipIf(missing !== undefined)(`on a broker${missing === undefined ? '' : `: ${missing}`}`, () => {
+  beforeAll(async () => {
+    broker = await KafkaBroker.start();
+  });
+  afterAll(async () => {
+    await broker.stop();
+  });
+  afterEach(async () => {
+    await Promise.all(logs.splice(0).map((log) => log.close()));
+    facts = new ToldFacts();
+  });
+
+  test('a broker killed during appends has all it acknowledged, and reader and appender go on', async () => {
+    const log = open({ compression: 'none' });
+    const topic = await topicOf(log);
+    const reader = await open().consumer({ group: newName('group'), topics: [topic] });
+    const acknowledged: string[] = [];
+    const refused: unknown[] = [];
+    let isOver = false;
+    let sent = 0;
+    const append = async (): Promise<void> => {
+      while (!isOver) {
+        const value = `${sent++}`;
+        try {
+          await log.append([record(topic, value)]);
+          acknowledged.push(value);
+        } catch (error) {
+          refused.push(error);
+        }
+      }
+    };
+    const appending = [append(), append(), append()];
+    await expect.poll(() => acknowledged.length, { timeout: LONG_MS }).toBeGreaterThan(50);
+    await broker.kill();
+    const before = acknowledged.length;
+    await broker.restart();
+    await expect.poll(() => acknowledged.length, { timeout: LONG_MS }).toBeGreaterThan(before + 50);
+    isOver = true;
+    await Promise.all(appending);
+
+    await pollAll(reader, acknowledged);
+    const again = await open().consumer({ group: newName('group'), topics: [topic] });
+    const records = await pollAll(again, acknowledged);
+    expect(records.length).toBeGreaterThanOrEqual(acknowledged.length);
+    for (const error of refused) {
+      expect(error).toBeInstanceOf(MeteringError);
+      expect(error).toMatchObject({ code: 'METER_LOG_UNAVAILABLE', retryable: true });
+    }
+    // When it goes, and perhaps once more while it comes; not for each of the many tries.
+    expect(facts.of('logUnreachable').length).toBeGreaterThan(0);
+    expect(facts.of('logUnreachable').length).toBeLessThanOrEqual(3);
+    expect(facts.of('logReachable')).toHaveLength(facts.of('logUnreachable').length);
+    expect(facts.of('logBatchUnreadable')).toEqual([]);
+    expect(facts.of('logRecordsSkipped')).toEqual([]);
+  });
+
+  test('while its broker is away an append is refused in bounded time, a reader waits, and both close', async () => {
+    const log = open();
+    const topic = await topicOf(log);
+    await log.append([record(topic, 'before')]);
+    const leaving = open();
+    const reader = await leaving.consumer({ group: newName('group'), topics: [topic] });
+    expect(await pollAll(reader, ['before'])).toEqual(['before']);
+    await broker.kill();
+    try {
+      const appending = log.append([record(topic, 'while away')]).catch((error: unknown) => error);
+      expect(await reader.poll({ maxBytes: MANY_BYTES, waitMs: 500 })).toEqual([]);
+      const started = performance.now();
+      await leaving.close();
+      expect(performance.now() - started).toBeLessThan(10_000);
+      await expect(reader.poll({ maxBytes: 1, waitMs: 0 })).rejects.toThrow('the consumer is closed');
+      expect(await appending).toMatchObject({ code: 'METER_LOG_UNAVAILABLE', retryable: true });
+    } finally {
+      await broker.restart();
+    }
+    await log.append([record(topic, 'after')]);
+    const again = await log.consumer({ group: newName('group'), topics: [topic] });
+    expect(await pollAll(again, ['before', 'after'])).toEqual(['before', 'after']);
+  });
+
+  test('a frozen broker loses nothing: the append that waited for it resolves, the reader joins again', async () => {
+    const membership = { sessionTimeoutMs: 2_000, heartbeatIntervalMs: 300 };
+    const log = open({ membership });
+    const topic = await topicOf(log);
+    const reader = await log.consumer({ group: newName('group'), topics: [topic] });
+    await log.append([record(topic, 'before')]);
+    await pollAll(reader, ['before']);
+    broker.freeze();
+    const appending = log.append([record(topic, 'meanwhile')]);
+    // Longer than the session, so that the group may have given the partitions away.
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    broker.thaw();
+    await appending;
+    await log.append([record(topic, 'after')]);
+    expect(new Set(await pollAll(reader, ['meanwhile', 'after']))).toEqual(new Set(['meanwhile', 'after']));
+  });
+});
