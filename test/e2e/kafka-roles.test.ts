@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { missingForKafka } from '../support/kafka/jars.ts';
-import { metering, pause, ROOT } from './program.ts';
+import { metering, now, pause, ROOT } from './program.ts';
 
 const LONG_MS = 60_000;
 const POLL_MS = 100;
@@ -87,6 +87,31 @@ async function usage(api: string): Promise<readonly string[]> {
 
 const METERS = ['cpu', 'memory', 'network_transmit', 'network_receive'] as const;
 
+const TOKEN = 'a-token-of-the-cluster-roles';
+
+/** Two samples of a pod, a second apart, as an OpenTelemetry sender pushes them; the answer's status. */
+async function pushed(receiver: string, token: string): Promise<number> {
+  const endMs = now();
+  const labels = { namespace: 'pushed', pod: 'p', node: 'n', id: '/kubepods/pod-p' };
+  const attributes = Object.entries(labels).map(([key, value]) => ({ key, value: { stringValue: value } }));
+  const dataPoints = [5, 7].map((asDouble, i) => ({
+    ...{ attributes, asDouble },
+    timeUnixNano: `${endMs - (1 - i) * 1_000}000000`,
+  }));
+  const resource = [
+    { key: 'service.name', value: { stringValue: 'kubelet-cadvisor' } },
+    { key: 'service.instance.id', value: { stringValue: 'pushed' } },
+  ];
+  const metrics = [{ name: 'container_cpu_usage_seconds_total', gauge: { dataPoints } }];
+  const body = { resourceMetrics: [{ resource: { attributes: resource }, scopeMetrics: [{ metrics }] }] };
+  const { status } = await fetch(`${receiver}/v1/metrics`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+    body: JSON.stringify(body),
+  });
+  return status;
+}
+
 interface Row {
   readonly windowStart: string;
   readonly value: string | null;
@@ -153,6 +178,7 @@ describe.skipIf(missing !== undefined)(`over a broker${missing === undefined ? '
     const collected = await configured('collector.json', {
       kafka: kafka(),
       simulator: { cluster: 'roles', scrapeIntervalMs: 1_000 },
+      receiver: { port: 0, clusters: { roles: { tokens: [TOKEN] } } },
       ops: { port: 0 },
     });
     const metered = await configured('aggregator.json', {
@@ -173,7 +199,8 @@ describe.skipIf(missing !== undefined)(`over a broker${missing === undefined ? '
     const second = new Role('collector', collected);
     aggregator = new Role('aggregator', metered);
     const again = await aggregator.address('API');
-    await second.address('OPS');
+    expect(await pushed(await second.address('receiver'), TOKEN)).toBe(200);
+    expect(await pushed(await second.address('receiver'), 'another-token-of-nobody')).toBe(401);
     await pause(5_000);
     expect(await second.end('SIGTERM')).toBe(0);
 
@@ -183,6 +210,9 @@ describe.skipIf(missing !== undefined)(`over a broker${missing === undefined ? '
     const { stdout: replayed } = await metering('replay', captured);
     const expected = rowsOf(replayed);
     expect(expected.length).toBeGreaterThan(10);
+    // Two core-seconds were pushed, over a second that may straddle the end of an hour.
+    const fromPush = expected.filter((row) => row.includes(',pushed,')).map((row) => row.split(',').at(-1));
+    expect(fromPush.reduce((sum, value) => sum + BigInt(value ?? 0), 0n)).toBe(2_000_000_000n);
     await until('the same usage', async () =>
       (await usage(again)).join('\n') === expected.join('\n') ? true : undefined,
     ).catch(async (error: unknown) => {
