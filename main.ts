@@ -88,6 +88,8 @@ async function main(args: readonly string[]): Promise<number> {
       return await withStore(invocation.options.data, commands.runRebuild);
     case 'topics':
       return await runTopics(invocation.options);
+    case 'quarantine':
+      return await runQuarantine(invocation.arguments[0], invocation.options);
     case 'capture':
       return await runCapture(invocation.options);
     case 'collector':
@@ -181,6 +183,24 @@ function embeddedOf(data: string): { log: EmbeddedLog; topics: readonly string[]
   const config = loadConfig(embeddedLogSchema, { name: 'the log', values: { directory } });
   const log = new EmbeddedLog(config, { clock, facts: telemetryToStderr('error', clock) });
   return { log, topics: log.topics() };
+}
+
+/** Of an aggregator's role, or of a data directory that nothing runs on. */
+async function runQuarantine(action: string | undefined, options: OptionsOf<'quarantine'>): Promise<number> {
+  const { config, data = 'data' } = options;
+  const { log } = config === undefined ? embeddedOf(data) : kafkaOfRole(config);
+  try {
+    const work: StoreWork = (deps) => commands.runQuarantine(action, options, { ...deps, log });
+    if (config === undefined) return await withStore(data, work);
+    const store = await openStore(loadConfig(roleSchemas.aggregator, roleValues(config)).store);
+    try {
+      return await work(commandDeps(store));
+    } finally {
+      await store.close();
+    }
+  } finally {
+    await log.close();
+  }
 }
 
 interface Run {

@@ -4,6 +4,7 @@
  * throwaway store that it is given.
  */
 import { join } from 'node:path';
+import type { SampleLog } from '../core/eventlog/sample-log.ts';
 import { HOUR_MS } from '../core/metering/hour.ts';
 import { parsePeriod, periodName, type Period } from '../core/metering/period.ts';
 import type { Clock } from '../core/runtime/clock.ts';
@@ -12,6 +13,7 @@ import { csv } from '../core/runtime/csv.ts';
 import { MeteringError } from '../core/runtime/errors.ts';
 import type { FactSink } from '../core/runtime/facts.ts';
 import { readSettingsTimeline } from '../core/runtime/settings.ts';
+import { readQuarantine, retryQuarantine } from './ingest/quarantine.ts';
 import {
   decisionsText,
   replayDecisions,
@@ -105,6 +107,38 @@ export async function runExplain(options: OptionsOf<'explain'>, deps: CommandDep
 export async function runDecisions({ store, print }: CommandDeps): Promise<number> {
   print(await decisionsText(store));
   return 0;
+}
+
+const QUARANTINE_LIMIT = '100';
+
+export async function runQuarantine(
+  action: string | undefined,
+  options: OptionsOf<'quarantine'>,
+  deps: CommandDeps & { readonly clock: Clock; readonly log: SampleLog },
+): Promise<number> {
+  const filter = { reason: options.reason, limit: countOf(options.limit ?? QUARANTINE_LIMIT) };
+  switch (action) {
+    case 'list': {
+      const lines = await readQuarantine(deps.store, filter);
+      const columns = ['topic', 'partition', 'offset', 'point', 'reason', 'logged', 'retried', 'excerpt'];
+      const records = lines.map((line) => [
+        ...[line.topic, line.partition, line.offset, line.n, line.reason].map(String),
+        ...[new Date(line.logTimestampMs).toISOString(), String(line.retried), line.excerpt],
+      ]);
+      deps.print(csv(columns, records, '\n'));
+      return 0;
+    }
+    case 'retry': {
+      const { retried, gone } = await retryQuarantine(deps, filter);
+      deps.note(`${retried} records appended again, ${gone} are gone from the log.`);
+      return 0;
+    }
+    default:
+      throw new MeteringError(
+        'METER_CONFIG_INVALID',
+        `quarantine is to list or to retry, not ${action ?? ''}`,
+      );
+  }
 }
 
 export async function runRebuild({ store, note }: CommandDeps): Promise<number> {

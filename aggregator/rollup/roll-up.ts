@@ -79,7 +79,7 @@ export class RollUp {
     this.#store = deps.store;
     this.#clock = deps.clock;
     this.#facts = deps.facts;
-    this.#silentHours = new SilentHours(deps.store, config.settings.latenessMs);
+    this.#silentHours = new SilentHours(deps.store, config.settings.latenessMs, { looksBack: true });
   }
 
   /** Roll up whatever is marked, until the signal aborts; the number of units done. */

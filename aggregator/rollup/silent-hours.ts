@@ -21,11 +21,12 @@ export class SilentHours {
   readonly #store: UsageStore;
   readonly #latenessMs: number;
   /** What an earlier process did not come to look at. */
-  #isFirstLook = true;
+  #isFirstLook: boolean;
 
-  constructor(store: UsageStore, latenessMs: number) {
+  constructor(store: UsageStore, latenessMs: number, options: { readonly looksBack: boolean }) {
     this.#store = store;
     this.#latenessMs = latenessMs;
+    this.#isFirstLook = options.looksBack;
   }
 
   /** Hours to be marked by cluster, given those that are about to be rolled up. */

@@ -24,6 +24,7 @@ import { partsKeptFrom } from '../ledger/erasure/kept-hours.ts';
 import { openHours } from '../ledger/hour-marks.ts';
 import { readPeriods } from '../ledger/periods.ts';
 import type { Quiet, QuietMoment } from '../ledger/quiet.ts';
+import { SilentHours } from '../rollup/silent-hours.ts';
 import { openMarks } from '../rollup/unit-marks.ts';
 import type { UsageStore } from './usage-store.ts';
 
@@ -141,7 +142,8 @@ export class Retention {
   /** A record that waited in the log for the lateness may still bring samples as old as the raw retention. */
   async #possibleFloor(newest: number): Promise<number> {
     const { rawRetentionMs, latenessMs } = this.#config;
-    const past = Math.min(newest - rawRetentionMs - latenessMs, await this.#oldestOpenHour());
+    const floor = await frozenBefore(this.#store);
+    const past = Math.min(newest - rawRetentionMs - latenessMs, await this.#oldestOpenHour(floor));
     return Math.max(0, Math.floor(past / DAY_MS) * DAY_MS);
   }
 
@@ -172,10 +174,16 @@ export class Retention {
     return newest > 0 ? Math.min(newest, this.#clock.now()) : undefined;
   }
 
-  /** What still waits for its roll-up keeps its samples. */
-  async #oldestOpenHour(): Promise<number> {
+  /**
+   * What still waits for its roll-up keeps its samples; so do hours of silence that it will bring to light,
+   * which nobody has marked yet.
+   */
+  async #oldestOpenHour(floor: number): Promise<number> {
     const marks = await openMarks(this.#store);
-    return marks.reduce((oldest, mark) => Math.min(oldest, mark.hour), Infinity);
+    const silentHours = new SilentHours(this.#store, this.#config.latenessMs, { looksBack: false });
+    const silent = [...(await silentHours.beside(marks)).values()].flat();
+    const hours = [...marks.map(({ hour }) => hour), ...silent.filter((hour) => hour >= floor)];
+    return hours.reduce((oldest, hour) => Math.min(oldest, hour), Infinity);
   }
 
   /** Partitions below `first`, which is named as they are. */

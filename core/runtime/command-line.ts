@@ -78,6 +78,16 @@ export const COMMANDS = {
       'print the records of a log, for `replay`: of Kafka, or of a data directory that nothing runs on',
     options: { config: { ...roleConfig, required: false }, data },
   },
+  quarantine: {
+    summary: 'list what was refused and why, or append its records to the log again',
+    arguments: 'list|retry',
+    options: {
+      config: { ...roleConfig, required: false },
+      data,
+      reason: { value: 'REASON', help: 'only what was refused for this reason, such as future' },
+      limit: { value: 'N', help: 'lines of the list, or records of a retry, at most (default: 100)' },
+    },
+  },
   replay: {
     summary: 'compute the usage of captured log records on a throwaway store',
     arguments: 'FILE...',

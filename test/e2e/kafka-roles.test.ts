@@ -220,6 +220,13 @@ describe.skipIf(missing !== undefined)(`over a broker${missing === undefined ? '
       throw error;
     });
     expect(await aggregator.end('SIGTERM')).toBe(0);
+    const listed = await metering('quarantine', 'list', '--config', metered);
+    expect(listed).toMatchObject({
+      code: 0,
+      stdout: 'topic,partition,offset,point,reason,logged,retried,excerpt\n',
+    });
+    const retried = await metering('quarantine', 'retry', '--config', metered);
+    expect(retried.stderr).toContain('0 records appended again');
   }, 240_000);
 });
 

@@ -356,3 +356,23 @@ test('a sample older than the raw retention is put aside before the insert and c
     await telemetry.close();
   }
 });
+
+test('the floor does not pass hours of silence that a later scrape has just brought to light', async () => {
+  const [begin, later] = [Date.UTC(2026, 7, 6, 8), Date.UTC(2026, 9, 5, 8)];
+  const bench = new AccountsBench(opened.store, ['north']);
+  const scrapes = new Scrapes();
+  await bench.take([scrapes.at(begin, { cpu: { 'web/a': 1 }, owners: { web: 'acme' } })]);
+  await bench.passAt(begin + 60_000);
+  await bench.take([scrapes.at(later, { cpu: { 'web/a': 2 } })]);
+  bench.clock.advance(later - begin);
+  await bench.retention.enforce();
+  // Nothing was heard for the lateness of two days: scrapes were expected all that time.
+  expect(await frozenBefore(opened.store)).toBe(Date.UTC(2026, 7, 6));
+  await bench.passAt(later + 60_000);
+  await bench.retention.enforce();
+  expect(await frozenBefore(opened.store)).toBe(Date.UTC(2026, 7, 19));
+  const [row] = await opened.store.rows<{ expected: string }>(
+    "SELECT sum(expected_ms) AS expected FROM coverage FINAL WHERE meter = 'cpu' AND hour < '2026-08-20 00:00:00'",
+  );
+  expect(Number(row?.expected)).toBe(2 * DAY_MS);
+});

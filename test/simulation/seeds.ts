@@ -1,22 +1,24 @@
 /**
- * Worlds by their seeds. `npm test` runs the first 25; `npm run test:sim` 200 others, or SIMS of them, from a
- * base that is taken from the clock or SIM_BASE; SIMS=0 goes on until one fails. The seed stands in the name
- * of each test; SIM_SEED=n runs that one alone.
+ * Worlds by their seeds. `npm test` runs the first 25, and those that once broke a promise; `npm run test:sim`
+ * 200 others, or SIMS of them, from SIM_BASE, which it takes from the clock; SIMS=0 goes on until one fails.
+ * The seed stands in the name of each test; SIM_SEED=n runs that one alone.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SystemClock } from '../../core/runtime/clock.ts';
 import type { TestStore } from '../support/chdb.ts';
 import { openFastStore } from '../support/pipeline.ts';
 import { judge } from './judged.ts';
 
 const SEEDS = 25;
+/** The samples' floor passed hours of silence that had not come to light. */
+const FOUND = [394_227_082];
 /** A slow machine, and a large world. */
 const LONGEST_WORLD_MS = 120_000;
 
 const only = process.env['SIM_SEED'];
 const sims = process.env['SIMS'];
 const count = Number(sims ?? SEEDS);
-const base = Number(process.env['SIM_BASE'] ?? (sims === undefined ? 1 : new SystemClock().now() % 1e9));
+/** The same for both files, or they would share nothing. */
+const base = Number(process.env['SIM_BASE'] ?? 1);
 
 /** Every other seed, so that two files share them. */
 export function worldsOfHalf(half: 0 | 1): void {
@@ -37,7 +39,8 @@ export function worldsOfHalf(half: 0 | 1): void {
       for (let seed = base + half; ; seed += 2) await run(seed);
     });
   } else {
-    const seeds = Array.from({ length: count }, (_, i) => base + i).filter((_, i) => i % 2 === half);
+    const all = [...Array.from({ length: count }, (_, i) => base + i), ...(sims === undefined ? FOUND : [])];
+    const seeds = all.filter((_, i) => i % 2 === half);
     test.each(seeds)('world %d keeps every promise', { timeout: LONGEST_WORLD_MS }, run);
   }
 }
