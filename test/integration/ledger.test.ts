@@ -182,6 +182,17 @@ test('a query counts every hour once, settled or still open', async () => {
 });
 
 describe('a close', () => {
+  /** A process that closes October, held before the next call of this kind. */
+  async function closingStoppedBefore(
+    held: string,
+  ): Promise<{ closing: AccountsBench; passed: Promise<void>; goOn: () => void }> {
+    const gated = new GatedStore(opened.store);
+    const closing = new AccountsBench(gated, ['north']);
+    const reached = gated.stopBefore((call) => call === held);
+    const passed = closing.passAt(NOVEMBER + 3 * DAY);
+    return { closing, passed, goOn: await reached };
+  }
+
   /** An entry of somebody who has read the same hours otherwise, shown to queries; the head before it. */
   async function slipIn(): Promise<bigint> {
     const head = await bench.ledger.head();
@@ -261,11 +272,7 @@ describe('a close', () => {
 
   test('is put off by a batch that came while it was prepared, however it came past the hold', async () => {
     await october(NOVEMBER + 3 * DAY);
-    const gated = new GatedStore(opened.store);
-    const closing = new AccountsBench(gated, ['north']);
-    const reached = gated.stopBefore((call) => call === 'insert statement');
-    const passed = closing.passAt(NOVEMBER + 3 * DAY);
-    const goOn = await reached;
+    const { closing, passed, goOn } = await closingStoppedBefore('insert statement');
     await bench.take([scrapes.at(NOVEMBER - 30 * 60_000, { cpu: { 'web/b': 0 }, delayMs: 3 * DAY })]);
     await bench.take([scrapes.at(NOVEMBER - 20 * 60_000, { cpu: { 'web/b': 12 }, delayMs: 3 * DAY })]);
     goOn();
@@ -278,11 +285,7 @@ describe('a close', () => {
 
   test('is put off by an entry that came while it was prepared', async () => {
     await october(NOVEMBER + 3 * DAY);
-    const gated = new GatedStore(opened.store);
-    const closing = new AccountsBench(gated, ['north']);
-    const reached = gated.stopBefore((call) => call === 'insert statement');
-    const passed = closing.passAt(NOVEMBER + 3 * DAY);
-    const goOn = await reached;
+    const { closing, passed, goOn } = await closingStoppedBefore('insert statement');
     const head = await slipIn();
     goOn();
     await passed;
@@ -294,11 +297,7 @@ describe('a close', () => {
 
   test('an entry that another process slips in before it is decided is no part of it, whoever has read it', async () => {
     await october(NOVEMBER + 3 * DAY);
-    const gated = new GatedStore(opened.store);
-    const closing = new AccountsBench(gated, ['north']);
-    const reached = gated.stopBefore((call) => call === 'insert decision');
-    const passed = closing.passAt(NOVEMBER + 3 * DAY);
-    const goOn = await reached;
+    const { passed, goOn } = await closingStoppedBefore('insert decision');
     // Its own reading is older than the close, and so is what it shows.
     const head = await slipIn();
     const read = `SELECT toString((SELECT sum(q0 + q1 + q2 + q3) FROM usage_current FINAL WHERE toYYYYMM(hour) = 202610)) AS hours,
