@@ -3,15 +3,21 @@
  * scraper's scrapes tell when; at each of those times a twin of the simulator, which is the same down to the
  * byte, is asked over HTTP for the targets of the demo's configuration, and its rows go through the demo's
  * rules into records of Alloy's shape. What is proven: targets, paths, labels, rules and resources of the
- * committed files give the same usage. What is not: Alloy itself, its queue and Kafka, which do not run here.
+ * committed files give the same usage, straight and as a capture of a topic on a broker. What is not: Alloy
+ * itself and its queue, which do not run here.
  */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { capturedBatches } from '../../aggregator/rollup/replay.ts';
 import type { UsageRow } from '../../aggregator/rollup/usage-rows.ts';
 import { parseExposition } from '../../collectors/scrape/exposition.ts';
 import { labelScrape } from '../../collectors/scrape/points.ts';
 import { scrapeConfig } from '../../collectors/scrape/config.ts';
 import { ScrapeCollector } from '../../collectors/scrape/scrape-collector.ts';
 import { ClusterSimulator } from '../../collectors/simulator/simulator.ts';
+import { captureLines } from '../../core/eventlog/capture.ts';
 import type { LogRecord } from '../../core/eventlog/sample-log.ts';
 import { nextTurn } from '../../core/runtime/clock.ts';
 import { AlloyCollector, type Scrape } from '../support/alloy/collector.ts';
@@ -19,6 +25,9 @@ import { committed } from '../support/alloy/committed.ts';
 import { alloyRecord, seriesIn, type AlloyPoint } from '../support/alloy/records.ts';
 import type { Labels } from '../support/alloy/relabel.ts';
 import type { TestStore } from '../support/chdb.ts';
+import { KafkaBroker } from '../support/kafka-broker.ts';
+import { missingForKafka } from '../support/kafka/jars.ts';
+import { kafkaLog } from '../support/kafka/kafka-log.ts';
 import { MemoryLog } from '../support/memory-log.ts';
 import { emptyStore, openFastStore, Pipeline } from '../support/pipeline.ts';
 import { recordedFacts } from '../support/scrape-facts.ts';
@@ -176,9 +185,14 @@ async function usage(records: readonly LogRecord[]): Promise<UsageRow[]> {
   return (await pipeline.usage()).filter(({ quantity }) => quantity !== 0n);
 }
 
+let scraperRecords: readonly LogRecord[];
+let alloyRecords: readonly LogRecord[];
+beforeAll(async () => {
+  scraperRecords = await builtIn();
+  alloyRecords = await byAlloy(momentsOf(scraperRecords));
+}, 150_000);
+
 test('the demo gives the usage that the built-in scraper gives, from fewer points', async () => {
-  const scraperRecords = await builtIn();
-  const alloyRecords = await byAlloy(momentsOf(scraperRecords));
   const [expected, got] = [await usage(scraperRecords), await usage(alloyRecords)];
   expect(expected.length).toBeGreaterThan(50);
   expect(new Set(expected.map(({ meter }) => meter)).size).toBeGreaterThan(9);
@@ -187,6 +201,36 @@ test('the demo gives the usage that the built-in scraper gives, from fewer point
     records.flatMap(({ value }) => seriesIn(value)).length;
   expect(points(alloyRecords)).toBeLessThan(points(scraperRecords) / 2);
 }, 150_000);
+
+const missing = missingForKafka();
+
+test.skipIf(missing !== undefined)(
+  `a capture of what went through a broker gives the same${missing === undefined ? '' : `: ${missing}`}`,
+  async () => {
+    const broker = await KafkaBroker.start();
+    const directory = await mkdtemp(join(tmpdir(), 'alloy-demo-'));
+    const log = kafkaLog(broker.address);
+    try {
+      await log.ensureTopics([TOPIC]);
+      // Several partitions, in requests of a size that Alloy sends; the broker gives places of its own.
+      for (const { partition: _, ...record } of alloyRecords) await log.append([record]);
+      const captured = join(directory, 'demo.jsonl');
+      const lines: string[] = [];
+      for await (const line of captureLines(log, [TOPIC], { isEmptyTheEnd: false })) lines.push(line);
+      await writeFile(captured, lines.join(''));
+      const records: LogRecord[] = [];
+      for await (const batch of capturedBatches([captured])) records.push(...batch);
+      expect(records).toHaveLength(alloyRecords.length);
+      expect(new Set(records.map(({ partition }) => partition)).size).toBeGreaterThan(1);
+      expect(await usage(records)).toEqual(await usage(scraperRecords));
+    } finally {
+      await log.close();
+      await broker.stop();
+      await rm(directory, { recursive: true });
+    }
+  },
+  150_000,
+);
 
 test('the demo scrapes every target of the simulator but the page that repeats another', async () => {
   const simulator = new ClusterSimulator(WORLD, { clock: new SimulatedClock(START_MS) });
