@@ -23,6 +23,7 @@ import { simulatorSchema } from './collectors/simulator/config.ts';
 import { captureLines } from './core/eventlog/capture.ts';
 import { EmbeddedLog, embeddedLogSchema } from './core/eventlog/embedded.ts';
 import { KafkaLog, kafkaLogSchema, type KafkaLogConfig } from './core/eventlog/kafka.ts';
+import { usageTopic } from './core/eventlog/usage-topic.ts';
 import { SystemClock, type Clock } from './core/runtime/clock.ts';
 import {
   parseCommandLine,
@@ -157,7 +158,7 @@ function kafkaOfRole(config: string): { log: KafkaLog; topics: readonly string[]
   const names = new Set([...clusters, ...collected.filter((name) => name !== undefined)]);
   const clock = new SystemClock();
   const log = new KafkaLog(kafka, { clock, facts: telemetryToStderr('error', clock) });
-  return { log, topics: [...names].map(topicOf) };
+  return { log, topics: [...names].map(usageTopic) };
 }
 
 async function runCapture({ config, data = 'data' }: OptionsOf<'capture'>): Promise<number> {
@@ -238,7 +239,7 @@ async function runCollector({ config, verbose }: OptionsOf<'collector'>): Promis
   return await runParts(verbose, async (run) => {
     const log = kafkaOf(role.kafka, run);
     const { parts, clusters, addresses } = collectorParts(role, { log, ...run });
-    const topics = clusters.map(topicOf);
+    const topics = clusters.map(usageTopic);
     const checks = [logCheck(log, topics)];
     const ops = opsListener(role.ops, { ...run, checks });
     const announce = (): string =>
@@ -262,11 +263,11 @@ async function runAggregator({ config, verbose }: OptionsOf<'aggregator'>): Prom
     const listening = listeners(role, { ...run, store, checks: aggregator.checks() });
     const parts = [
       part('store', { stop: () => store.close() }),
-      kafkaPart(log, clusters.map(topicOf)),
+      kafkaPart(log, clusters.map(usageTopic)),
       aggregatorPart(aggregator, run),
       ...listening.parts,
     ];
-    const topics = clusters.map(topicOf).join(', ');
+    const topics = clusters.map(usageTopic).join(', ');
     const announce = (): string => textOf([`Metering from Kafka: ${topics}`, ...listening.addresses()]);
     return { parts, announce };
   });
@@ -334,10 +335,6 @@ function announcement(run: { api: Api; cluster: string; directory: string; simul
 
 function textOf(lines: readonly string[]): string {
   return lines.map((line) => `${line}\n`).join('');
-}
-
-function topicOf(cluster: string): string {
-  return `usage.${cluster}`;
 }
 
 function kafkaOf(config: KafkaLogConfig, { clock, facts }: Run): KafkaLog {

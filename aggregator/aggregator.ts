@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { LogPosition, SampleLog } from '../core/eventlog/sample-log.ts';
+import { clusterOfUsageTopic, usageTopic } from '../core/eventlog/usage-topic.ts';
 import type { SettingsTimeline } from '../core/metering/settings-timeline.ts';
 import { every, type Clock } from '../core/runtime/clock.ts';
 import { MeteringError } from '../core/runtime/errors.ts';
@@ -52,7 +53,6 @@ export interface AggregatorDeps {
 }
 
 const DEFAULT_GROUP = 'aggregator';
-const TOPIC_PREFIX = 'usage.';
 /**
  * Large, so that a backlog is worked off in few inserts; at the head of the log batches are small by
  * themselves.
@@ -81,14 +81,14 @@ export class Aggregator {
   constructor(config: AggregatorConfig, deps: AggregatorDeps) {
     this.#config = config;
     this.#deps = deps;
-    this.#topics = config.clusters.map((cluster) => TOPIC_PREFIX + cluster);
+    this.#topics = config.clusters.map(usageTopic);
     const { restartFile } = config;
     this.#restartPoint = restartFile === undefined ? undefined : new RestartPoint(restartFile);
     this.#settings = new SettingsInForce(config.settings);
     this.#ingest = new Ingest(
       {
         settings: this.#settings.always,
-        clusterOfTopic: (topic) => topic.slice(TOPIC_PREFIX.length),
+        clusterOfTopic: clusterOfUsageTopic,
         maxBatchBytes: MAX_BATCH_BYTES,
         pollMs: POLL_MS,
       },

@@ -11,7 +11,7 @@ import type { MeteringSettings } from '../../core/metering/settings.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
 import { retried } from '../../core/runtime/retry.ts';
-import { readErasures } from '../ledger/erasure/decision.ts';
+import { countErasures, readErasures } from '../ledger/erasure/decision.ts';
 import { EVERYTHING_KEPT, KeptHours } from '../ledger/erasure/kept-hours.ts';
 import { activeHolds } from '../ledger/quiet.ts';
 import type { UsageStore } from '../store/usage-store.ts';
@@ -42,6 +42,7 @@ export class Ingest {
   readonly #effects: Effects;
   readonly #writer: BatchWriter;
   #kept = EVERYTHING_KEPT;
+  #erasures = 0;
 
   constructor(config: IngestConfig, deps: { store: UsageStore; clock: Clock; facts: FactSink }) {
     this.#config = config;
@@ -102,9 +103,11 @@ export class Ingest {
    * everybody wait, so what is read after the wait knows of it, or the decision is not made.
    */
   async #read(records: readonly LogRecord[], former?: Batch): Promise<Batch> {
-    const kept = new KeptHours(await readErasures(this.#store), 0);
-    if (kept.state === this.#kept.state) return former ?? this.#reader.read(records);
-    this.#kept = kept;
+    // Every batch asks: so only for their number, and what they took is read when there is one more.
+    const erasures = await countErasures(this.#store);
+    if (erasures === this.#erasures) return former ?? this.#reader.read(records);
+    this.#kept = new KeptHours(await readErasures(this.#store), 0);
+    this.#erasures = erasures;
     this.reset();
     return this.#reader.read(records);
   }

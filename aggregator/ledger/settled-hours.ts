@@ -146,12 +146,10 @@ function coverageValue(cluster: string, { hour, meter, coveredMs, expectedMs }: 
   };
 }
 
-/** The hash is over what each unit gives and over the coverage: not over who gave it when, or how often. */
-function usageValue(
-  { hour, cluster, tenant, namespace, meter }: EntryKey,
+/** What units give to an hour of a key, together. */
+export function sumOfParts(
   parts: readonly GivenPart[],
-  { coveredMs, expectedMs }: Pick<HourValue, 'coveredMs' | 'expectedMs'>,
-): CurrentValue {
+): Pick<HourValue, 'quarters' | 'missingMs' | 'samples' | 'flags'> {
   const quarters: [bigint, bigint, bigint, bigint] = [0n, 0n, 0n, 0n];
   let [missingMs, samples, flags] = [0n, 0n, 0];
   for (const part of parts) {
@@ -160,12 +158,22 @@ function usageValue(
     samples += part.samples;
     flags |= part.flags;
   }
+  return { quarters, missingMs, samples, flags };
+}
+
+/** The hash is over what each unit gives and over the coverage: not over who gave it when, or how often. */
+function usageValue(
+  { hour, cluster, tenant, namespace, meter }: EntryKey,
+  parts: readonly GivenPart[],
+  { coveredMs, expectedMs }: Pick<HourValue, 'coveredMs' | 'expectedMs'>,
+): CurrentValue {
   const made = parts.flatMap((part) => [
     ...[part.unit / 1000, ...part.quarters, part.missingMs, part.samples, part.flags],
   ]);
   return {
     ...{ hour, cluster, tenant, namespace, meter },
-    ...{ quarters, missingMs, samples, flags, coveredMs, expectedMs, isCoverage: false },
+    ...sumOfParts(parts),
+    ...{ coveredMs, expectedMs, isCoverage: false },
     inputHash: fingerprint(RULE_VERSION, ...made, coveredMs, expectedMs),
   };
 }

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { LogAppend } from '../../core/eventlog/sample-log.ts';
+import { usageTopic } from '../../core/eventlog/usage-topic.ts';
 import { encodeSlice, type MetricSlice } from '../../core/otlp/metric-slices.ts';
 import { bytesField, textField } from '../../core/protobuf/message-writer.ts';
 
@@ -100,7 +101,7 @@ export class Records {
     const { key, resource, scopes } = filling;
     const { cluster, timestampMs } = this.#options;
     const value = bytesField(1, Buffer.concat([resource, ...scopes.map(encodeScope)]));
-    this.#full.push({ topic: `usage.${cluster}`, timestampMs, key, value });
+    this.#full.push({ topic: usageTopic(cluster), timestampMs, key, value });
     filling.scopes = [];
     filling.bytes = resource.length + FRAME_BYTES;
   }

@@ -7,6 +7,7 @@
  * aborts the scrapes under way, waits for the log within its limit and writes no markers.
  */
 import type { SampleLog } from '../../core/eventlog/sample-log.ts';
+import { usageTopic } from '../../core/eventlog/usage-topic.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import { invariant } from '../../core/runtime/errors.ts';
 import type { ScrapeConfig, ScrapeTarget } from './config.ts';
@@ -33,7 +34,7 @@ export class ScrapeCollector {
   constructor(config: ScrapeConfig, deps: ScrapeCollectorDeps) {
     this.config = config;
     this.deps = deps;
-    this.topic = `usage.${config.cluster}`;
+    this.topic = usageTopic(config.cluster);
     this.outbox = new Outbox({ topic: this.topic, bufferBytes: config.bufferBytes }, deps);
   }
 

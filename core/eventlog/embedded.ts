@@ -6,7 +6,7 @@ import { GroupConsumer } from './embedded/group-consumer.ts';
 import { LogFile, type Partition, type PartitionState } from './embedded/log-file.ts';
 import { partitionOfKey } from './embedded/partitioner.ts';
 import { Retention, type Trimmed } from './embedded/retention.ts';
-import { WakeUp } from './embedded/wake-up.ts';
+import { WakeUp } from './wake-up.ts';
 import type { LogAppend, LogConsumer, LogPosition, SampleLog } from './sample-log.ts';
 
 export { embeddedLogSchema, type EmbeddedLogConfig } from './embedded/config.ts';

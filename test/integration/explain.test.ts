@@ -180,14 +180,7 @@ describe('a closed month', () => {
   beforeAll(async () => {
     opened = await openFastStore();
     bench = new AccountsBench(opened.store, ['north', 'south']);
-    const month = new ClosedMonth();
-    await bench.take(month.october());
-    await bench.passAt(FIRST_DAY + DAY);
-    await bench.take(month.late());
-    await bench.take(month.november());
-    await bench.passAt(NOVEMBER + 4 * DAY);
-    await bench.take(month.afterTheClose());
-    await bench.passAt(NOVEMBER + 12 * DAY);
+    await new ClosedMonth().playOn(bench);
   }, 120_000);
   afterAll(() => opened.dispose());
 

@@ -4,12 +4,12 @@ import kafkajs from 'kafkajs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import type { KafkaLog } from '../../core/eventlog/kafka.ts';
-import type { LogAppend, LogConsumer, LogPosition, LogRecord } from '../../core/eventlog/sample-log.ts';
+import type { LogConsumer, LogPosition, LogRecord } from '../../core/eventlog/sample-log.ts';
 import type { ConfigTree } from '../../core/runtime/config.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { missingForKafka } from '../support/kafka/jars.ts';
 import { produceByJava, valueOf, type JavaCodec } from '../support/kafka/java-producer.ts';
-import { kafkaLog, newName, ToldFacts } from '../support/kafka/kafka-log.ts';
+import { kafkaLog, newName, record, text, ToldFacts, topicOf } from '../support/kafka/kafka-log.ts';
 
 const missing = missingForKafka();
 const MANY_BYTES = 10_000_000;
@@ -23,20 +23,6 @@ function open(more: ConfigTree = {}): KafkaLog {
   const log = kafkaLog(broker.address, more, facts);
   logs.push(log);
   return log;
-}
-
-async function topicOf(log: KafkaLog): Promise<string> {
-  const topic = newName();
-  await log.ensureTopics([topic]);
-  return topic;
-}
-
-function record(topic: string, value: string | Buffer, more: Partial<LogAppend> = {}): LogAppend {
-  return { topic, partition: 0, timestampMs: Date.now(), key: null, value: Buffer.from(value), ...more };
-}
-
-function text({ value }: LogRecord): string {
-  return Buffer.from(value).toString('utf8');
 }
 
 function positionsOf(records: readonly LogRecord[]): LogPosition[] {

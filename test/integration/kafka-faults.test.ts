@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import type { KafkaLog } from '../../core/eventlog/kafka.ts';
-import type { LogAppend, LogConsumer, LogRecord } from '../../core/eventlog/sample-log.ts';
+import type { LogConsumer } from '../../core/eventlog/sample-log.ts';
 import type { ConfigTree } from '../../core/runtime/config.ts';
 import { MeteringError } from '../../core/runtime/errors.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { missingForKafka } from '../support/kafka/jars.ts';
-import { kafkaLog, newName, ToldFacts } from '../support/kafka/kafka-log.ts';
+import { kafkaLog, newName, record, text, ToldFacts, topicOf } from '../support/kafka/kafka-log.ts';
 
 const missing = missingForKafka();
 const MANY_BYTES = 10_000_000;
@@ -20,20 +20,6 @@ function open(more: ConfigTree = {}): KafkaLog {
   const log = kafkaLog(broker.address, more, facts);
   logs.push(log);
   return log;
-}
-
-async function topicOf(log: KafkaLog): Promise<string> {
-  const topic = newName();
-  await log.ensureTopics([topic]);
-  return topic;
-}
-
-function record(topic: string, value: string, more: Partial<LogAppend> = {}): LogAppend {
-  return { topic, partition: 0, timestampMs: Date.now(), key: null, value: Buffer.from(value), ...more };
-}
-
-function text({ value }: LogRecord): string {
-  return Buffer.from(value).toString('utf8');
 }
 
 /** Polls until all of these have come; empty polls are what a log that is away gives. */

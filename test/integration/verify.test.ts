@@ -29,13 +29,7 @@ beforeAll(async () => {
   opened = await openFastStore();
   bench = new AccountsBench(opened.store, ['north', 'south']);
   month = new ClosedMonth();
-  await bench.take(month.october());
-  await bench.passAt(FIRST_DAY + DAY);
-  await bench.take(month.late());
-  await bench.take(month.november());
-  await bench.passAt(NOVEMBER + 4 * DAY);
-  await bench.take(month.afterTheClose());
-  await bench.passAt(NOVEMBER + 12 * DAY);
+  await month.playOn(bench);
   await bench.take(month.untilDecember());
   await bench.passAt(DECEMBER + 4 * DAY);
 }, 120_000);

@@ -4,6 +4,7 @@
  * in it, late records.
  */
 import type { LogRecord } from '../../core/eventlog/sample-log.ts';
+import type { AccountsBench } from './accounts.ts';
 import { metricsData, type Row } from '../vectors/otlp-json.ts';
 import { logRecord } from './pipeline.ts';
 
@@ -22,6 +23,17 @@ interface Scrape {
 
 export class ClosedMonth {
   readonly #offsets = new Map<string, bigint>();
+
+  /** October is closed, and what came after the close is settled. */
+  async playOn(bench: Pick<AccountsBench, 'take' | 'passAt'>): Promise<void> {
+    await bench.take(this.october());
+    await bench.passAt(FIRST_DAY + DAY);
+    await bench.take(this.late());
+    await bench.take(this.november());
+    await bench.passAt(NOVEMBER + 4 * DAY);
+    await bench.take(this.afterTheClose());
+    await bench.passAt(NOVEMBER + 12 * DAY);
+  }
 
   october(): LogRecord[] {
     const day = FIRST_DAY;

@@ -62,6 +62,12 @@ export async function appendErasure(store: UsageStore, decision: ErasureDecision
   ]);
 }
 
+/** Rows, so that it changes whenever there is one more. */
+export async function countErasures(store: UsageStore): Promise<number> {
+  const [row] = await store.rows<{ n: string }>("SELECT count() AS n FROM decision WHERE kind = 'erasure'");
+  return Number(row?.n ?? 0);
+}
+
 /** As they were made. */
 export async function readErasures(store: UsageStore): Promise<readonly ErasureDecision[]> {
   const rows = await store.rows<{ cut: string; body: string }>(

@@ -7,6 +7,7 @@
  * What stays names nobody: ids of series and pods, which are hashes and random numbers, with times and
  * values.
  */
+import { usageTopic } from '../../../core/eventlog/usage-topic.ts';
 import type { Parameters, UsageStore } from '../../store/usage-store.ts';
 import type { ErasedStretch } from './decision.ts';
 
@@ -141,7 +142,7 @@ export class RawData {
       const named = plot.namespaces.flatMap((namespace) =>
         ['namespace', 'k8s_namespace_name'].map((label) => `${label}=${JSON.stringify(namespace)}`),
       );
-      const topic = `usage.${plot.cluster}`;
+      const topic = usageTopic(plot.cluster);
       await this.#mutateOne('quarantine', {
         action: "UPDATE excerpt = ''",
         where: `topic = {topic:String}

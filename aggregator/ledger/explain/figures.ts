@@ -8,7 +8,7 @@ import type { UsageStore } from '../../store/usage-store.ts';
 import { closedBefore, readCloses, type Close } from '../decisions.ts';
 import type { HourValue, Quarters } from '../entry.ts';
 import { openHours } from '../hour-marks.ts';
-import { readParts, type GivenPart } from '../settled-hours.ts';
+import { readParts, sumOfParts, type GivenPart } from '../settled-hours.ts';
 import type { FigureState } from './explanation.ts';
 
 export interface Asked {
@@ -69,7 +69,7 @@ export async function readFigures(store: UsageStore, asked: Asked): Promise<Figu
     figures.set(key, {
       ...{ cluster, tenant, namespace, parts: given, revision: entry?.revision },
       state: isProvisional ? 'provisional' : close === undefined ? 'settled' : 'closed',
-      value: isProvisional ? sumOf(given) : entry.value,
+      value: isProvisional ? sumOfParts(given) : entry.value,
       atClose: atClose === undefined ? undefined : (atClose.get(key)?.value ?? NO_VALUE),
     });
   }
@@ -152,18 +152,6 @@ async function readAskedParts(
     }
   }
   return parts;
-}
-
-function sumOf(parts: readonly GivenPart[]): Value {
-  const quarters: [bigint, bigint, bigint, bigint] = [0n, 0n, 0n, 0n];
-  let [missingMs, samples, flags] = [0n, 0n, 0];
-  for (const part of parts) {
-    part.quarters.forEach((quarter, i) => (quarters[i as 0 | 1 | 2 | 3] += quarter));
-    missingMs += part.missingMs;
-    samples += part.samples;
-    flags |= part.flags;
-  }
-  return { quarters, missingMs, samples, flags };
 }
 
 export interface CoverageFigure {

@@ -3,7 +3,7 @@ import { invariant, MeteringError } from '../../runtime/errors.ts';
 import type { FactSink } from '../../runtime/facts.ts';
 import type { LogConsumer, LogPosition, LogRecord, PollOptions, TopicPartition } from '../sample-log.ts';
 import type { LogFile, Partition } from './log-file.ts';
-import type { WakeUp } from './wake-up.ts';
+import type { WakeUp } from '../wake-up.ts';
 
 /** A poll ends here even if its bytes are not used up: tiny records would make an endless batch. */
 const MAX_POLL_RECORDS = 10_000;

@@ -2,7 +2,7 @@ import { nextTurn, type Clock } from '../../runtime/clock.ts';
 import { invariant, MeteringError } from '../../runtime/errors.ts';
 import type { FactSink } from '../../runtime/facts.ts';
 import { FIRST_RETRY_MS, MAX_RETRY_MS } from '../../runtime/retry.ts';
-import { WakeUp } from '../embedded/wake-up.ts';
+import { WakeUp } from '../wake-up.ts';
 import type {
   ConsumerOptions,
   LogConsumer,

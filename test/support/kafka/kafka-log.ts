@@ -1,5 +1,6 @@
 /** Logs on a broker of a test, and topics that nothing else writes to. */
 import { KafkaLog, kafkaLogSchema } from '../../../core/eventlog/kafka.ts';
+import type { LogAppend, LogRecord } from '../../../core/eventlog/sample-log.ts';
 import { SystemClock } from '../../../core/runtime/clock.ts';
 import { loadConfig, mergeConfig, type ConfigTree } from '../../../core/runtime/config.ts';
 import type { FactFields, FactName, FactSink } from '../../../core/runtime/facts.ts';
@@ -37,4 +38,20 @@ let made = 0;
 /** The name of a topic, or a group, that nothing has used. */
 export function newName(what = 'usage'): string {
   return `${what}.${process.pid}-${++made}`;
+}
+
+/** A topic of its own for whoever asks. */
+export async function topicOf(log: KafkaLog): Promise<string> {
+  const topic = newName();
+  await log.ensureTopics([topic]);
+  return topic;
+}
+
+/** For the first partition, now. */
+export function record(topic: string, value: string | Buffer, more: Partial<LogAppend> = {}): LogAppend {
+  return { topic, partition: 0, timestampMs: Date.now(), key: null, value: Buffer.from(value), ...more };
+}
+
+export function text({ value }: LogRecord): string {
+  return Buffer.from(value).toString('utf8');
 }

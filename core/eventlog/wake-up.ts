@@ -1,4 +1,4 @@
-import type { Clock } from '../../runtime/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 
 /** Lets waiting consumers sleep until something happens, without looking again and again. */
 export class WakeUp {
