@@ -75,9 +75,10 @@ module.exports = {
     },
     {
       name: 'adapters-are-composed-in-main',
-      comment: 'Code speaks to the ports; only main.ts and tests choose the side (adapters may share files).',
+      comment:
+        'Code speaks to the ports; only the root files and tests choose the side (adapters may share files).',
       severity: 'error',
-      from: { pathNot: ['^main\\.ts$', '^test/', ADAPTERS] },
+      from: { pathNot: ['^(main|roles|doctor)\\.ts$', '^test/', ADAPTERS] },
       to: { path: ADAPTERS },
     },
     ...owners.map(({ name, packages, owner }) => ({
@@ -99,6 +100,13 @@ module.exports = {
       severity: 'error',
       from: { pathNot: '^(main\\.ts$|test/|start\\.js$)' },
       to: { path: '^main\\.ts$' },
+    },
+    {
+      name: 'client-imports-nothing',
+      comment: 'Users take the client of the API as it is: it imports nothing of the server, and no package.',
+      severity: 'error',
+      from: { path: '^aggregator/api/client/' },
+      to: { pathNot: '^aggregator/api/client/' },
     },
     {
       name: 'no-cycles',

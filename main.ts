@@ -6,65 +6,54 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { Aggregator } from './aggregator/aggregator.ts';
-import { apiSchema, opsSchema } from './aggregator/api/config.ts';
 import { logCheck, storeCheck } from './aggregator/api/health.ts';
 import { apiOf, listeners, opsListener } from './aggregator/api/listeners.ts';
 import type { Api } from './aggregator/api/server.ts';
 import * as commands from './aggregator/commands.ts';
-import { aggregatorSchema } from './aggregator/config.ts';
+import { sharedStoreOf } from './aggregator/coordination/neighbours.ts';
 import { openStore, withThrowawayStore } from './aggregator/store/clickhouse/open.ts';
-import { storeSchema } from './aggregator/store/config.ts';
 import type { UsageStore } from './aggregator/store/usage-store.ts';
-import { collectorParts, collectorSchema, type CollectorConfig } from './collectors/collector.ts';
+import { collectorParts, type CollectorConfig } from './collectors/collector.ts';
 import { readScrapeConfig } from './collectors/scrape/config.ts';
 import { simulatorSchema } from './collectors/simulator/config.ts';
 import { captureLines } from './core/eventlog/capture.ts';
 import { EmbeddedLog, embeddedLogSchema } from './core/eventlog/embedded.ts';
-import { KafkaLog, kafkaLogSchema, type KafkaLogConfig } from './core/eventlog/kafka.ts';
+import { KafkaLog, type KafkaLogConfig } from './core/eventlog/kafka.ts';
 import { usageTopic } from './core/eventlog/usage-topic.ts';
 import { SystemClock, type Clock } from './core/runtime/clock.ts';
 import {
   parseCommandLine,
   usageText,
   type CommandName,
+  type Invocation,
   type OptionsOf,
 } from './core/runtime/command-line.ts';
-import { loadConfig, mergeConfig, readConfigFile, readEnvironment } from './core/runtime/config.ts';
+import { loadConfig } from './core/runtime/config.ts';
 import { MeteringError } from './core/runtime/errors.ts';
-import { Lifecycle, stopOnSignals, type Part } from './core/runtime/lifecycle.ts';
+import { Lifecycle, part, stopOnSignals, type Part } from './core/runtime/lifecycle.ts';
 import { clockAt, portOf } from './core/runtime/option-values.ts';
 import { readSettingsTimeline } from './core/runtime/settings.ts';
+import { withStandardInput } from './core/runtime/standard-input.ts';
 import { startTracing } from './core/runtime/telemetry-tracing.ts';
 import { telemetryToStderr, type Telemetry } from './core/runtime/telemetry.ts';
+import { runDoctor } from './doctor.ts';
+import { ledgerTopicsOf, roleSchemas, roleSettings, topicsOf, topicsSchema } from './roles.ts';
 
 const DEMO_INTERVAL_MS = 5_000;
 /** Beside a scraper and a simulator, the engine is to stay small. */
 const ENGINE_MEMORY_BYTES = 512 * 1024 ** 2;
-/** All parts together have five seconds; the store comes last and needs most of it. */
+/** All parts together have five seconds; the store comes last and needs most of it. A role's API has more. */
 const STOP_TIMEOUT_MS = 4_000;
-/** What each role is told, in one file; every role takes those of its sections. */
-const roleSchemas = {
-  collector: collectorSchema.extend({ kafka: kafkaLogSchema, ops: opsSchema.prefault({}) }),
-  aggregator: aggregatorSchema.extend({
-    kafka: kafkaLogSchema,
-    store: storeSchema,
-    api: apiSchema.optional(),
-    ops: opsSchema.prefault({}),
-  }),
-  api: z.strictObject({ store: storeSchema, api: apiSchema.prefault({}), ops: opsSchema.prefault({}) }),
-} as const;
-
-/** Of whatever role: the sections that name clusters. */
-const topicsSchema = z.looseObject({
-  kafka: kafkaLogSchema,
-  clusters: aggregatorSchema.shape.clusters.optional(),
-  ...collectorSchema.shape,
-});
+/** What a role's aggregator has: a span in hand is finished, within what Kubernetes gives a pod. */
+const ROLE_STOP_TIMEOUT_MS = 20_000;
 
 async function main(args: readonly string[]): Promise<number> {
-  const invocation = parseCommandLine(args);
+  const { arguments: given, ...invocation } = parseCommandLine(args);
+  return await withStandardInput(given, (files) => run({ ...invocation, arguments: files }));
+}
+
+async function run(invocation: Invocation): Promise<number> {
   switch (invocation.command) {
     case 'help':
       process.stdout.write(usageText(invocation.arguments[0] as CommandName | undefined));
@@ -87,6 +76,8 @@ async function main(args: readonly string[]): Promise<number> {
       return await withStore(invocation.options.data, commands.runDecisions);
     case 'rebuild':
       return await withStore(invocation.options.data, commands.runRebuild);
+    case 'doctor':
+      return await runDoctor(invocation.options, commandOutput());
     case 'topics':
       return await runTopics(invocation.options);
     case 'quarantine':
@@ -104,17 +95,18 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** A file's settings, with the environment's over them: secrets come from there, or from mounted files. */
-function roleValues(path: string): { name: string; values: unknown } {
-  return { name: path, values: mergeConfig(readConfigFile(path), readEnvironment()) };
-}
-
 function commandDeps(store: UsageStore): commands.CommandDeps & { readonly clock: Clock } {
   const clock = new SystemClock();
   return {
     store,
     clock,
     facts: telemetryToStderr('error', clock),
+    ...commandOutput(),
+  };
+}
+
+function commandOutput(): commands.CommandOutput {
+  return {
     print: (answer) => process.stdout.write(answer),
     note: (line) => process.stderr.write(`${line}\n`),
   };
@@ -138,7 +130,8 @@ async function withStore(data = 'data', work: StoreWork): Promise<number> {
 }
 
 async function runTopics({ config }: OptionsOf<'topics'>): Promise<number> {
-  const { log, topics } = kafkaOfRole(config);
+  const { log, ...named } = kafkaOfRole(config);
+  const topics = [...named.topics, ...named.ledgerTopics];
   try {
     const made = await log.ensureTopics(topics);
     for (const topic of topics)
@@ -150,15 +143,14 @@ async function runTopics({ config }: OptionsOf<'topics'>): Promise<number> {
   }
 }
 
-/** The log of a role, and the topics of the clusters that its sections name. */
-function kafkaOfRole(config: string): { log: KafkaLog; topics: readonly string[] } {
-  const { kafka, clusters = [], ...collector } = loadConfig(topicsSchema, roleValues(config));
-  const { receiver, scrape, simulator } = collector;
-  const collected = [...Object.keys(receiver?.clusters ?? {}), scrape?.cluster, simulator?.cluster];
-  const names = new Set([...clusters, ...collected.filter((name) => name !== undefined)]);
+/** Topics of the clusters that a role's sections name, and the one that the ledger is published to. */
+type KafkaOfRole = Record<'topics' | 'ledgerTopics', readonly string[]> & { readonly log: KafkaLog };
+
+function kafkaOfRole(config: string): KafkaOfRole {
+  const { kafka, ...role } = roleSettings(topicsSchema, config);
   const clock = new SystemClock();
   const log = new KafkaLog(kafka, { clock, facts: telemetryToStderr('error', clock) });
-  return { log, topics: [...names].map(usageTopic) };
+  return { log, topics: topicsOf(role), ledgerTopics: ledgerTopicsOf(role.ledgerTopic) };
 }
 
 async function runCapture({ config, data = 'data' }: OptionsOf<'capture'>): Promise<number> {
@@ -193,7 +185,7 @@ async function runQuarantine(action: string | undefined, options: OptionsOf<'qua
   try {
     const work: StoreWork = (deps) => commands.runQuarantine(action, options, { ...deps, log });
     if (config === undefined) return await withStore(data, work);
-    const store = await openStore(loadConfig(roleSchemas.aggregator, roleValues(config)).store);
+    const store = await openStore(roleSettings(roleSchemas.aggregator, config).store);
     try {
       return await work(commandDeps(store));
     } finally {
@@ -235,7 +227,7 @@ async function runParts(
 }
 
 async function runCollector({ config, verbose }: OptionsOf<'collector'>): Promise<number> {
-  const role = loadConfig(roleSchemas.collector, roleValues(config));
+  const role = roleSettings(roleSchemas.collector, config);
   return await runParts(verbose, async (run) => {
     const log = kafkaOf(role.kafka, run);
     const { parts, clusters, addresses } = collectorParts(role, { log, ...run });
@@ -249,38 +241,42 @@ async function runCollector({ config, verbose }: OptionsOf<'collector'>): Promis
 }
 
 async function runAggregator({ config, verbose }: OptionsOf<'aggregator'>): Promise<number> {
-  const role = loadConfig(roleSchemas.aggregator, roleValues(config));
-  const { clusters, declaredFile } = role;
+  const role = roleSettings(roleSchemas.aggregator, config);
+  const { clusters, declaredFile, ledgerTopic, detailRetentionMs } = role;
+  const ledgerTopics = ledgerTopicsOf(ledgerTopic);
+  const own = { group: role.kafka.groupId, shared: sharedStoreOf(role) };
   return await runParts(verbose, async (run) => {
     const settings = readSettingsTimeline(role.settingsFile);
     const store = await openStore(role.store);
     const log = kafkaOf(role.kafka, run);
     const retain = (): Promise<void> => Promise.resolve();
     const aggregator = new Aggregator(
-      { settings, clusters, declaredFile, group: role.kafka.groupId },
+      { settings, clusters, declaredFile, ledgerTopic, detailRetentionMs, ...own },
       { store, log, ...run, retain },
     );
     const listening = listeners(role, { ...run, store, checks: aggregator.checks() });
     const parts = [
       part('store', { stop: () => store.close() }),
-      kafkaPart(log, clusters.map(usageTopic)),
-      aggregatorPart(aggregator, run),
+      kafkaPart(log, [...clusters.map(usageTopic), ...ledgerTopics]),
+      { ...aggregatorPart(aggregator, run), stopTimeoutMs: ROLE_STOP_TIMEOUT_MS },
       ...listening.parts,
     ];
-    const topics = clusters.map(usageTopic).join(', ');
+    const ledger = ledgerTopics.map((topic) => `; the ledger to ${topic}`).join('');
+    const topics = `${clusters.map(usageTopic).join(', ')}${ledger}`;
     const announce = (): string => textOf([`Metering from Kafka: ${topics}`, ...listening.addresses()]);
     return { parts, announce };
   });
 }
 
 async function runApi({ config, verbose }: OptionsOf<'api'>): Promise<number> {
-  const role = loadConfig(roleSchemas.api, roleValues(config));
-  return await runParts(verbose, async (run) => {
+  const role = roleSettings(roleSchemas.api, config);
+  const assemble = async (run: Run) => {
     const store = await openStore(role.store);
     const { parts, addresses } = listeners(role, { ...run, store, checks: [storeCheck(store)] });
     const storePart = part('store', { stop: () => store.close() });
     return { parts: [storePart, ...parts], announce: () => textOf(addresses()) };
-  });
+  };
+  return await runParts(verbose, assemble);
 }
 
 /** Everything in this process: the log in a file, ClickHouse inside, and a cluster, simulated or named. */
@@ -307,7 +303,9 @@ async function runAll(options: OptionsOf<'all'>): Promise<number> {
       { settings, clusters, restartFile: join(directory, 'restart.json'), declaredFile: options.declared },
       { store, log, ...run, retain: () => log.retain() },
     );
-    const api = apiOf({ host: '127.0.0.1', port }, { ...run, store, checks: aggregator.checks() });
+    const stopping = { stopTimeoutMs: STOP_TIMEOUT_MS };
+    const listening = { host: '127.0.0.1', port, declaredFile: options.declared, ...stopping };
+    const api = apiOf(listening, { ...run, store, checks: aggregator.checks() });
     const embedded = [
       part('store', { stop: () => store.close() }),
       part('log', { stop: () => log.close() }),
@@ -357,10 +355,6 @@ function kafkaPart(log: KafkaLog, topics: readonly string[]): Part {
 function aggregatorPart(aggregator: Aggregator, { failed }: Run): Part {
   const start = (): Promise<void> => aggregator.start(failed('aggregator'));
   return part('aggregator', { start, stop: () => aggregator.stop() });
-}
-
-function part(name: string, steps: { start?: () => Promise<void>; stop: () => Promise<void> }): Part {
-  return { name, start: steps.start ?? (() => Promise.resolve()), stop: steps.stop };
 }
 
 try {

@@ -9,7 +9,7 @@ interface Suite {
 
 const SUITES: readonly Suite[] = [
   { name: 'unit', testTimeoutMs: 60_000, hookTimeoutMs: 60_000 },
-  { name: 'vectors', testTimeoutMs: 60_000, hookTimeoutMs: 60_000 },
+  { name: 'vectors', testTimeoutMs: 120_000, hookTimeoutMs: 60_000 },
   { name: 'property', testTimeoutMs: 120_000, hookTimeoutMs: 60_000 },
   { name: 'simulation', testTimeoutMs: 120_000, hookTimeoutMs: 60_000 },
   { name: 'integration', testTimeoutMs: 60_000, hookTimeoutMs: 120_000 },

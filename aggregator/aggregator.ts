@@ -8,11 +8,14 @@ import type { LogPosition, SampleLog } from '../core/eventlog/sample-log.ts';
 import { clusterOfUsageTopic, usageTopic } from '../core/eventlog/usage-topic.ts';
 import type { SettingsTimeline } from '../core/metering/settings-timeline.ts';
 import { every, type Clock } from '../core/runtime/clock.ts';
-import { MeteringError } from '../core/runtime/errors.ts';
 import type { FactSink } from '../core/runtime/facts.ts';
 import { retried } from '../core/runtime/retry.ts';
 import type { ReadinessCheck } from './api/health.ts';
+import type { SharedStore } from './coordination/neighbours.ts';
+import { Members } from './coordination/members.ts';
+import { Writer } from './coordination/writer.ts';
 import { Ingest } from './ingest/ingest.ts';
+import { refuseOtherLog } from './ingest/log-continuity.ts';
 import { Reread } from './ingest/reread.ts';
 import { RestartPoint, type Restart } from './ingest/restart-point.ts';
 import { Accounts } from './ledger/accounts.ts';
@@ -20,7 +23,8 @@ import { Closer } from './ledger/closer.ts';
 import { DeclaredFile, type Declared } from './ledger/declared.ts';
 import { Erasure } from './ledger/erasure.ts';
 import { Ledger } from './ledger/ledger.ts';
-import { ONE_PROCESS, Quiet } from './ledger/quiet.ts';
+import { LedgerPublisher, type PublisherConfig } from './ledger/publisher.ts';
+import { ONE_PROCESS, Quiet, SEVERAL_PROCESSES } from './ledger/quiet.ts';
 import { SettingsInForce } from './ledger/settings-in-force.ts';
 import { Settler } from './ledger/settler.ts';
 import { RollUp } from './rollup/roll-up.ts';
@@ -41,6 +45,11 @@ export interface AggregatorConfig {
   readonly restartFile?: string;
   /** Waivers and erasures, under version control; read again before each use. */
   readonly declaredFile?: string | undefined;
+  /** Where the ledger's entries are published, if anywhere. */
+  readonly ledgerTopic?: PublisherConfig | undefined;
+  readonly detailRetentionMs?: number;
+  /** Where other processes may work on the same store; without it, it is this process's alone. */
+  readonly shared?: SharedStore | undefined;
 }
 
 export interface AggregatorDeps {
@@ -57,11 +66,14 @@ const DEFAULT_GROUP = 'aggregator';
  * Large, so that a backlog is worked off in few inserts; at the head of the log batches are small by
  * themselves.
  */
-const MAX_BATCH_BYTES = 32 * 1024 * 1024;
+const MAX_BATCH_BYTES = 20 * 1024 * 1024;
 const POLL_MS = 500;
+const REST_MS = 1_000;
 /** Of a store that keeps what it has answered for. */
 const NOTHING_TO_REPEAT: Restart = { unclean: false, sinceMs: 0, positions: [] };
 const HOUSEKEEPING_MS = 60_000;
+/** The store of one process: nobody waits for its lease, and it waits for nobody's. */
+const ALONE: SharedStore = { place: 'alone', leaseMs: 30_000, renewEveryMs: 60_000 };
 
 export class Aggregator {
   readonly #config: AggregatorConfig;
@@ -71,12 +83,15 @@ export class Aggregator {
   readonly #ingest: Ingest;
   readonly #settings: SettingsInForce;
   readonly #quiet: Quiet;
+  readonly #writer: Writer;
+  readonly #members: Members | undefined;
   readonly #retention: Retention;
   readonly #declared: DeclaredFile;
   readonly #erasure: Erasure;
   readonly #stopping = new AbortController();
   #consumer: Reread | undefined;
   #loops: Promise<unknown>[] = [];
+  #isLogInDoubt = false;
 
   constructor(config: AggregatorConfig, deps: AggregatorDeps) {
     this.#config = config;
@@ -91,15 +106,21 @@ export class Aggregator {
         clusterOfTopic: clusterOfUsageTopic,
         maxBatchBytes: MAX_BATCH_BYTES,
         pollMs: POLL_MS,
+        restMs: REST_MS,
       },
       deps,
     );
-    this.#quiet = new Quiet(ONE_PROCESS, deps);
-    this.#retention = new Retention(this.#settings.always, { ...deps, quiet: this.#quiet });
+    const { detailRetentionMs, shared = ALONE } = config;
+    this.#writer = new Writer({ ...shared, isAlone: shared === ALONE }, deps);
+    this.#quiet = new Quiet(shared === ALONE ? ONE_PROCESS : SEVERAL_PROCESSES, deps);
+    this.#members = shared === ALONE ? undefined : new Members(shared, deps);
+    const right = this.#writer;
+    const kept = { ...this.#settings.always, detailRetentionMs };
+    this.#retention = new Retention(kept, { ...deps, quiet: this.#quiet, right });
     this.#declared = new DeclaredFile(config.declaredFile, deps);
     this.#erasure = new Erasure({
       ...deps,
-      ...{ quiet: this.#quiet, settings: this.#settings },
+      ...{ quiet: this.#quiet, right, settings: this.#settings },
       declared: () => Promise.resolve(this.#declared.read()),
     });
   }
@@ -108,7 +129,7 @@ export class Aggregator {
   async start(failed: (error: unknown) => void): Promise<void> {
     const { store, clock, facts } = this.#deps;
     this.#declared.load();
-    await this.#refuseLostLog();
+    await refuseOtherLog(this.#topics, this.#deps);
     await this.#settings.adopt(store, facts);
     this.#consumer = await this.#recover();
     const accounts = this.#accounts();
@@ -118,6 +139,9 @@ export class Aggregator {
       this.#ingest.run(this.#consumer, signal),
       this.#accountWhenCaughtUp(accounts),
       housekeeping,
+      this.#writer.run(signal),
+      ...(this.#members === undefined ? [] : [this.#members.run(signal)]),
+      ...this.#publishers().map((publisher) => publisher.run(signal)),
     ];
     for (const loop of this.#loops) loop.catch(failed);
   }
@@ -126,7 +150,8 @@ export class Aggregator {
     const { clusters } = this.#config;
     const settings = this.#settings;
     const { store, clock, facts } = this.#deps;
-    const ledger = new Ledger({ store });
+    const writer = this.#writer;
+    const ledger = new Ledger({ store, right: writer });
     const settler = new Settler({ store, ledger, clock, facts });
     const rollUp = new RollUp(
       { settings: settings.always, settingsAt: (hour) => settings.at(hour) },
@@ -134,8 +159,16 @@ export class Aggregator {
     );
     const declared = (): Promise<Declared> => Promise.resolve(this.#declared.read());
     const stages = { store, ledger, settler, settings, rollUp, clock, facts };
-    const closer = new Closer({ clusters }, { ...stages, quiet: this.#quiet, declared });
-    return new Accounts({ ...stages, closer });
+    const closer = new Closer({ clusters }, { ...stages, quiet: this.#quiet, right: writer, declared });
+    const isBehind = (): boolean => this.#ingest.isBehind;
+    return new Accounts({ ...stages, closer, writer, members: this.#members, isBehind });
+  }
+
+  #publishers(): readonly LedgerPublisher[] {
+    const { ledgerTopic } = this.#config;
+    return ledgerTopic === undefined
+      ? []
+      : [new LedgerPublisher(ledgerTopic, { ...this.#deps, writer: this.#writer })];
   }
 
   /** While what may be gone is read again, an hour could be rolled up without it. */
@@ -149,6 +182,8 @@ export class Aggregator {
   async stop(): Promise<void> {
     this.#stopping.abort();
     const ends = await Promise.allSettled(this.#loops);
+    // Without it the others wait until the lease has run out.
+    await Promise.allSettled([this.#writer.release(), this.#members?.leave()]);
     await this.#consumer?.close();
     const clean = ends.every((end) => end.status === 'fulfilled') && this.#consumer?.isCaughtUp === true;
     if (clean) await this.#restartPoint?.close();
@@ -170,6 +205,7 @@ export class Aggregator {
           return { ready: this.#consumer !== undefined, detail: `${behind} records not read yet` };
         },
       },
+      { name: 'ledger', check: async () => ({ ready: true, detail: await this.#writer.describe() }) },
     ];
   }
 
@@ -178,24 +214,8 @@ export class Aggregator {
     const at = new Map(committed.map((position) => [sourceOf(position), position.next]));
     const ends = await this.#deps.log.endPositions(this.#topics);
     const again = this.#consumer?.remaining ?? 0n;
-    return ends.reduce((sum, end) => sum + end.next - (at.get(sourceOf(end)) ?? 0n), again);
-  }
-
-  /**
-   * A log that ends before what the store has seen was replaced or cut: going on would skip what comes next.
-   */
-  async #refuseLostLog(): Promise<void> {
-    for (const end of await this.#deps.log.endPositions(this.#topics)) {
-      const known = await journalPosition(this.#deps.store, sourceOf(end));
-      if (known <= end.next) continue;
-      const { topic, partition } = end;
-      this.#deps.facts.event('logBehindStore', { topic, partition, end: end.next, known });
-      throw new MeteringError(
-        'METER_LOG_BEHIND_STORE',
-        `the log ${sourceOf(end)} ends at ${end.next}, but the store saw ${known}: it was replaced or cut. ` +
-          'Bring back the log that belongs to this store, or start with an empty data directory',
-      );
-    }
+    // Partitions that others read are theirs to tell of.
+    return ends.reduce((sum, end) => sum + end.next - (at.get(sourceOf(end)) ?? end.next), again);
   }
 
   /** After an unclean stop: read again, then roll up again, what may not have reached the disk. */
@@ -208,7 +228,11 @@ export class Aggregator {
       group: this.#config.group ?? DEFAULT_GROUP,
       topics: this.#topics,
       // Other members may have read meanwhile, so nothing that was told is known to be the newest.
-      onReassigned: () => this.#ingest.reset(),
+      // And a topic that was made anew is read under an assignment of its own.
+      onReassigned: () => {
+        this.#ingest.reassigned();
+        this.#isLogInDoubt = true;
+      },
     });
     const caughtUp = async (): Promise<void> => {
       if (!unclean) return;
@@ -236,16 +260,29 @@ export class Aggregator {
     return back;
   }
 
+  async #checkLogInDoubt(): Promise<void> {
+    if (!this.#isLogInDoubt) return;
+    this.#isLogInDoubt = false;
+    const { clock, facts } = this.#deps;
+    const retrying = { operation: 'check the log', clock, facts, signal: this.#stopping.signal };
+    await retried(() => refuseOtherLog(this.#topics, this.#deps), retrying);
+  }
+
   async #keepHouse(): Promise<void> {
     const { clock, facts, retain } = this.#deps;
+    await this.#checkLogInDoubt();
     const consumer = this.#consumer;
     // Until everything is read again, the log must keep it, and what is committed may not all be on disk.
     if (consumer?.isCaughtUp !== true) return;
     await this.#restartPoint?.note(clock.now(), await consumer.committed());
     await retain();
     const retrying = { operation: 'enforce retention', clock, facts, signal: this.#stopping.signal };
-    await retried(() => this.#retention.enforce(), retrying);
-    await retried(() => this.#erasure.enforce(), retrying);
+    const decide = async (): Promise<void> => {
+      if (!(await this.#writer.holds())) return;
+      await this.#retention.enforce();
+      await this.#erasure.enforce();
+    };
+    await retried(decide, retrying);
   }
 }
 

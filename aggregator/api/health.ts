@@ -44,7 +44,7 @@ export function registerHealth(app: FastifyInstance, config: HealthConfig, deps:
   app.get('/readyz', async (_request, reply) => {
     const checks = await Promise.all(probes.map((probe) => probe.run()));
     const ready = checks.every((check) => check.ready);
-    reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
+    reply.code(ready ? 200 : 503);
     return { status: ready ? 'ready' : 'not ready', notices: deps.notices, checks };
   });
 }

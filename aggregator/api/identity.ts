@@ -7,14 +7,18 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import { invariant } from '../../core/runtime/errors.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
+import type { Declaration } from './endpoint/endpoint.ts';
 import { scopeFor, type Capability, type Principal, type TenantScope } from './identity/access.ts';
 import type { Authentication, Identity } from './identity/identity.ts';
-import { routeOf, sendProblem } from './problem.ts';
+import { routeOf } from '../../core/runtime/http.ts';
+import { sendProblem } from './problem.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a route gives; asked for wherever identity is. */
     readonly capability?: Capability;
+    /** Of an endpoint: what its document says of it. */
+    readonly declaration?: Declaration;
   }
 }
 
@@ -79,7 +83,6 @@ function refuse(
   reply: FastifyReply,
   { authentication, facts }: Refusal,
 ): FastifyReply {
-  reply.header('cache-control', 'no-store');
   if (authentication.kind === 'unavailable') {
     facts.event('requestDenied', { route: routeOf(request), reason: 'issuer_unavailable' });
     return sendProblem(reply, 'METER_IDENTITY_UNAVAILABLE', {
@@ -133,11 +136,9 @@ function forbid(
     ? 'This tells of every tenant, and the access token is not for that.'
     : 'The access token names no organization, or no role in it, that may read this.';
   const scope = isOfAll ? identity.scopes.all : identity.scopes.member;
-  reply
-    .header('cache-control', 'no-store')
-    .header(
-      'www-authenticate',
-      `${REALM}, error="insufficient_scope", error_description="${detail}", scope="${scope}"`,
-    );
+  reply.header(
+    'www-authenticate',
+    `${REALM}, error="insufficient_scope", error_description="${detail}", scope="${scope}"`,
+  );
   return sendProblem(reply, 'METER_FORBIDDEN', { detail });
 }

@@ -8,11 +8,13 @@ import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
 import type { Part } from '../../core/runtime/lifecycle.ts';
-import { frame, isLoopback, listen, urlOf, type Address, type FrameConfig } from './frame.ts';
+import { listen, urlOf, type Address } from '../../core/runtime/http.ts';
+import { frame, isLoopback, type FrameConfig } from './frame.ts';
 import { registerHealth, type ReadinessCheck } from './health.ts';
+import { DEFAULT_LIMITS } from './limits/config.ts';
 import { registerMetrics } from './metrics.ts';
 
-export interface OpsConfig extends FrameConfig, Address {
+export interface OpsConfig extends Partial<FrameConfig>, Address {
   readonly checkTimeoutMs: number;
 }
 
@@ -33,17 +35,20 @@ export class OpsListener implements Part {
   constructor(config: OpsConfig, deps: OpsDeps) {
     this.#config = config;
     this.#deps = deps;
-    this.app = frame(config, { facts: deps.facts, isLocal: isLoopback(config.host) });
+    this.app = frame(
+      { ...DEFAULT_LIMITS, ...config },
+      { facts: deps.facts, isLocal: isLoopback(config.host) },
+    ).app;
     registerHealth(this.app, config, { ...deps, notices: [] });
     registerMetrics(this.app, deps);
   }
 
   get url(): string {
-    return urlOf(this.app, this.#config.host);
+    return urlOf(this.app);
   }
 
   async start(): Promise<void> {
-    await listen(this.app, this.#config);
+    await listen(this.app, this.#config, 'the ops listener');
     this.#deps.facts.event('listening', { name: this.name, url: this.url });
   }
 

@@ -1,136 +1,245 @@
 /**
  * `GET|POST /api/v1/meters/{meter}/query`: usage of one meter by window and group. Quantities are decimal
- * strings in the base unit, in JSON and in CSV alike. Either every row of the answer is sent, or a problem
- * that says what to do.
+ * strings, in JSON and in CSV alike.
+ *
+ * - JSON is whole: every row, or a problem that says what to do; with `limit` a page and a cursor.
+ * - CSV is whole where it is small and streamed where it is not; NDJSON is always streamed. Either takes any
+ *   number of rows, in constant memory, as fast as the caller reads. A fault on the way breaks the connection
+ *   off before the answer's end: what came is right, and no HTTP client takes it for all of it.
+ * - Minutes are made for the answer (`minutes/`) and are whole in every form: there are few of them.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Readable } from 'node:stream';
 
-import { billableMeter, METERS, type MeterDefinition } from '../../core/metering/catalogue.ts';
+import { z } from 'zod';
+
+import type { MeterDefinition } from '../../core/metering/catalogue.ts';
+import { WINDOW_SIZES } from '../../core/metering/windows.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
-import { suggestion } from '../../core/runtime/suggestion.ts';
-import { csv } from '../../core/runtime/csv.ts';
 import { CSV_TYPE } from './csv.ts';
-import { scopeOf } from './identity.ts';
+import { readCursor, refuseCursor, writeCursor, type Binding } from './endpoint/cursor.ts';
+import { endpoint, refusal, type Answer, type Refusal } from './endpoint/endpoint.ts';
+import { withParameters } from './endpoint/links.ts';
+import { instantText, meter } from './endpoint/parameters.ts';
 import type { TenantScope } from './identity/access.ts';
-import { ParameterReader } from './parameters.ts';
-import { sendProblem } from './problem.ts';
-import { representationFor } from './representation.ts';
-import { instantText, parseUsageQuery, type UsageQuery } from './usage-query.ts';
+import { AnswerTexts } from './usage/answer-texts.ts';
+import { csvText, ndjson, rowJson, rowSchema, type Shown } from './usage/formats.ts';
+import type { Minutes } from './minutes/minutes.ts';
+import { MAX_GROUPS, UsageRows, type RowPlace } from './usage/rows.ts';
+import {
+  MAX_ROWS,
+  planUsageQuery,
+  usageBody,
+  usageParameters,
+  type UsageParameters,
+  type UsageQuery,
+} from './usage-query.ts';
 import type { UsageReader } from './usage-reader.ts';
-import { rowCount, usageReport, type ReportInput, type ReportRow } from './usage-report.ts';
-
-/** Some 30 MB of JSON: more is an export, to be asked for in parts. */
-export const MAX_ROWS = 100_000;
-
-const PATH = '/v1/meters/:meter/query';
-const GIVES = { config: { capability: 'usage' } } as const;
+import type { ReportRow } from './usage-report.ts';
 
 export interface QueryDeps {
   readonly clock: Clock;
   readonly reader: UsageReader;
+  readonly minutes: Minutes;
 }
 
-export function registerQuery(app: FastifyInstance, deps: QueryDeps): void {
-  const endpoint = new QueryEndpoint(deps);
-  app.get(PATH, GIVES, (request, reply) =>
-    endpoint.answer(request, reply, ParameterReader.fromQuery(request.query)),
+const usageSchema = z.strictObject({
+  from: z.string().meta({ format: 'date-time' }),
+  to: z.string().meta({ format: 'date-time' }),
+  windowSize: z.enum(WINDOW_SIZES).optional(),
+  windowTimeZone: z.string(),
+  data: z.array(rowSchema),
+  nextCursor: z.string().optional().meta({ description: 'For `cursor`, where there are more rows.' }),
+});
+
+type UsageJson = z.output<typeof usageSchema>;
+
+const NDJSON = 'application/x-ndjson';
+const CSV = 'text/csv';
+
+const declared = {
+  path: '/api/v1/meters/{meter}/query',
+  capability: 'usage',
+  tag: 'usage',
+  summary: 'Usage of one meter by window and group',
+  params: z.strictObject({ meter }),
+  answers: {
+    200: {
+      description: 'Rows by window, then by group: every one, or with `limit` a page.',
+      json: usageSchema,
+      media: {
+        [CSV]: 'The same rows, with a header; a value that there is not is empty. Any number of rows.',
+        [NDJSON]: 'The same rows, a JSON object a line. Any number of rows.',
+      },
+    },
+  },
+  problems: ['METER_UNKNOWN_METER', 'METER_RESULT_TOO_LARGE', 'METER_OVERLOADED'],
+} as const;
+
+export const QUERY_METER = endpoint({
+  ...declared,
+  method: 'GET',
+  operationId: 'queryMeter',
+  description: 'The range is cut into windows; their sum is the total of the range, in any time zone.',
+  query: usageParameters,
+  answer: ({ params, query, scope, mediaType, url, signal }, deps: QueryDeps) =>
+    answerQuery({ ...params, given: query, scope, mediaType, url, signal }, deps),
+});
+
+export const QUERY_METER_BY_POST = endpoint({
+  ...declared,
+  method: 'POST',
+  operationId: 'queryMeterByPost',
+  description: 'The same for filters that are too long for an address. Nothing is changed by it.',
+  body: usageBody,
+  answer: ({ params, body, scope, mediaType, signal }, deps: QueryDeps) =>
+    answerQuery({ ...params, given: body, scope, mediaType, url: undefined, signal }, deps),
+});
+
+/** Each lives with the figures that it tells. */
+const TEXTS = new AnswerTexts();
+
+interface AskedUsage {
+  readonly meter: MeterDefinition;
+  readonly given: UsageParameters;
+  readonly scope: TenantScope;
+  readonly mediaType: string;
+  /** Where the address says all that is asked. */
+  readonly url: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+async function answerQuery(asked: AskedUsage, deps: QueryDeps): Promise<Answer<UsageJson>> {
+  const { clock, reader, minutes } = deps;
+  const planning = { nowMs: clock.now(), maxMinutesMs: minutes.maxRangeMs };
+  const planned = planUsageQuery(asked.given, planning);
+  if (!planned.ok) return refusal('METER_REQUEST_INVALID', { detail: '', problems: planned.problems });
+  const { query } = planned;
+  if (query.windowSize !== 'MINUTE') return await answerFrom(reader, asked, query);
+  const { scope, meter: of, signal } = asked;
+  return await minutes.answer({ ...query, scope, meter: of.name }, { reader, signal }, (made) =>
+    answerFrom(made, asked, query),
   );
-  app.post(PATH, GIVES, (request, reply) =>
-    endpoint.answer(request, reply, ParameterReader.fromBody(request.body)),
-  );
 }
 
-class QueryEndpoint {
-  readonly #deps: QueryDeps;
-
-  constructor(deps: QueryDeps) {
-    this.#deps = deps;
+async function answerFrom(
+  reader: UsageReader,
+  asked: AskedUsage,
+  query: UsageQuery,
+): Promise<Answer<UsageJson>> {
+  const { meter: of, scope, mediaType } = asked;
+  const rows = await UsageRows.begin({ ...query, meter: of.name }, { scope, reader });
+  const { groupBy, aggregation, unit } = query;
+  const shown = { meter: of, groupBy, aggregation, unit };
+  const isPage = query.limit !== undefined && mediaType !== NDJSON;
+  if (query.windowSize === 'MINUTE' && !isPage) {
+    return await minutesOf(asked, query, { rows, shown });
   }
-
-  async answer(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    parameters: ParameterReader,
-  ): Promise<FastifyReply> {
-    const { meter: name } = request.params as { readonly meter: string };
-    const meter = billableMeter(name);
-    if (meter === undefined) return sendProblem(reply, 'METER_UNKNOWN_METER', { detail: unknownMeter(name) });
-    const representation = representationFor(request.headers.accept);
-    if (representation === undefined) {
-      const detail = 'Accept application/json or text/csv.';
-      return sendProblem(reply, 'METER_NOT_ACCEPTABLE', { detail });
-    }
-    const parsed = parseUsageQuery(parameters, this.#deps.clock.now());
-    if (!parsed.ok) {
-      const { problems } = parsed;
-      const detail = problems.map((one) => `${one.parameter}: ${one.detail}`).join(' ');
-      return sendProblem(reply, 'METER_REQUEST_INVALID', { detail, problems });
-    }
-    const { query } = parsed;
-    const input = await this.#read(scopeOf(request), meter, query);
-    if (input.sums.length > MAX_ROWS || rowCount(input) > MAX_ROWS) {
-      const detail = `More than ${MAX_ROWS} rows: shorten the range, take larger windows, or filter.`;
-      return sendProblem(reply, 'METER_RESULT_TOO_LARGE', { detail });
-    }
-    const rows = usageReport(input);
-    // Figures of open hours change, so nothing between here and the caller may keep them.
-    reply.header('cache-control', 'no-store').header('vary', 'accept');
-    if (representation === 'csv') return reply.type(CSV_TYPE).send(csvOf(meter, query, rows));
-    return reply.send(jsonOf(meter, query, rows));
+  if (mediaType === NDJSON) return await streamed(rows, NDJSON, (batch) => ndjson(shown, batch));
+  if (isPage) return await pageOf(asked, query, { rows, shown });
+  const all = await rows.atMost(MAX_ROWS);
+  if (mediaType === CSV) {
+    if (all === undefined)
+      return await streamed(rows, CSV_TYPE, (batch, isFirst) => csvText(shown, batch, isFirst));
+    const content = TEXTS.textOf(all, [mediaType, of.name, unit], (made) => csvText(shown, made, true));
+    return { content, mediaType: CSV_TYPE };
   }
-
-  async #read(scope: TenantScope, meter: MeterDefinition, query: UsageQuery): Promise<ReportInput> {
-    const { reader } = this.#deps;
-    const { windows, groupBy, filters } = query;
-    const request = { meter: meter.name, windows, groupBy, filters, limit: MAX_ROWS + 1 };
-    // Watermarks first: usage that is read after them is at least as complete as they say.
-    const watermarks = await reader.watermarks(scope);
-    const [sums, coverage] = await Promise.all([
-      reader.usage(scope, request),
-      reader.coverage(scope, request),
-    ]);
-    return { windows, groupBy, filters, sums, coverage, watermarks };
-  }
+  if (all === undefined) return tooLarge();
+  const form = [mediaType, of.name, unit, query.windowSize, query.windowTimeZone];
+  return { content: TEXTS.textOf(all, form, (made) => JSON.stringify(jsonOf(query, shown, made))) };
 }
 
-function unknownMeter(name: string): string {
-  const names = METERS.map((meter) => meter.name);
-  return `"${name}" is no meter${suggestion(name, names)}; the meters are ${names.join(', ')}.`;
+interface Told {
+  readonly rows: UsageRows;
+  readonly shown: Shown;
 }
 
-function jsonOf(meter: MeterDefinition, query: UsageQuery, rows: readonly ReportRow[]): object {
+async function minutesOf(
+  { mediaType }: AskedUsage,
+  query: UsageQuery,
+  { rows, shown }: Told,
+): Promise<Answer<UsageJson>> {
+  const all = await rows.page(undefined, MAX_ROWS);
+  if (all === undefined) return tooManyGroups();
+  if (all.more) {
+    const detail = `More than ${MAX_ROWS} rows: shorten the range, group by less, or page by \`limit\`.`;
+    return refusal('METER_RESULT_TOO_LARGE', { detail });
+  }
+  if (mediaType === NDJSON) return { content: ndjson(shown, all.rows), mediaType };
+  if (mediaType === CSV) return { content: csvText(shown, all.rows, true), mediaType: CSV_TYPE };
+  return { json: jsonOf(query, shown, all.rows) };
+}
+
+async function pageOf(
+  { meter: { name }, mediaType, url }: AskedUsage,
+  query: UsageQuery,
+  { rows, shown }: Told,
+): Promise<Answer<UsageJson>> {
+  const { limit = MAX_ROWS, cursor, windows: _, ...rest } = query;
+  const binding: Binding = { operation: 'queryMeter', meter: name, ...rest };
+  const after = cursor === undefined ? undefined : placeOf(readCursor(cursor, binding), query);
+  if (cursor !== undefined && after === undefined) return refuseCursor('cursor');
+  const page = await rows.page(after, limit);
+  if (page === undefined) return tooManyGroups();
+  const last = page.more ? page.rows.at(-1) : undefined;
+  const nextCursor = last && writeCursor(placeText(last, query), binding);
+  // A cursor is of a range: where it was left out, the next page is of the same one all the same.
+  const range = { from: instantText(query.fromMs), to: instantText(query.toMs) };
+  const links =
+    nextCursor === undefined || url === undefined
+      ? {}
+      : { links: { next: withParameters(url, { ...range, cursor: nextCursor }) } };
+  if (mediaType === CSV) return { content: csvText(shown, page.rows, true), mediaType: CSV_TYPE, ...links };
+  return {
+    json: { ...jsonOf(query, shown, page.rows), ...(nextCursor !== undefined && { nextCursor }) },
+    ...links,
+  };
+}
+
+function placeText({ window, group }: ReportRow, { groupBy }: UsageQuery): string[] {
+  return [String(window.startMs), ...groupBy.map((dimension) => group[dimension] ?? '')];
+}
+
+function placeOf(place: readonly string[] | undefined, { groupBy }: UsageQuery): RowPlace | undefined {
+  const [start, ...values] = place ?? [];
+  if (start === undefined || !/^\d{1,15}$/.test(start) || values.length !== groupBy.length) return undefined;
+  const group = Object.fromEntries(groupBy.map((dimension, i) => [dimension, values[i] ?? '']));
+  return { windowStartMs: Number(start), group };
+}
+
+/** What goes wrong before the first batch is a problem; what goes wrong later breaks off. */
+async function streamed(
+  rows: UsageRows,
+  mediaType: string,
+  text: (batch: readonly ReportRow[], isFirst: boolean) => string,
+): Promise<Answer<UsageJson>> {
+  const batches = await rows.batches();
+  if (batches === undefined) return tooManyGroups();
+  const first = await batches.next();
+  const begin = text(first.done === true ? [] : first.value, true);
+  async function* texts(): AsyncGenerator<string> {
+    yield begin;
+    if (batches !== undefined) for await (const batch of batches) yield text(batch, false);
+  }
+  // One text at a time: the next batch is read when the caller has taken this one.
+  return { content: Readable.from(texts(), { objectMode: true, highWaterMark: 1 }), mediaType };
+}
+
+function tooLarge(): Refusal {
+  const detail = `More than ${MAX_ROWS} rows: ask for pages by \`limit\`, or for CSV or NDJSON as a stream.`;
+  return refusal('METER_RESULT_TOO_LARGE', { detail });
+}
+
+function tooManyGroups(): Refusal {
+  const detail = `More than ${MAX_GROUPS} groups: filter, group by less, or ask for the \`top\` ones.`;
+  return refusal('METER_RESULT_TOO_LARGE', { detail });
+}
+
+function jsonOf(query: UsageQuery, shown: Shown, rows: readonly ReportRow[]): UsageJson {
   return {
     from: instantText(query.fromMs),
     to: instantText(query.toMs),
     ...(query.windowSize !== undefined && { windowSize: query.windowSize }),
     windowTimeZone: query.windowTimeZone,
-    data: rows.map(({ window, group, value, complete, coverage }) => ({
-      value: value?.toString() ?? null,
-      unit: meter.unit,
-      windowStart: instantText(window.startMs),
-      windowEnd: instantText(window.endMs),
-      ...group,
-      groupBy: group,
-      complete,
-      coverage,
-    })),
+    data: rows.map((row) => rowJson(shown, row)),
   };
-}
-
-function csvOf(meter: MeterDefinition, query: UsageQuery, rows: readonly ReportRow[]): string {
-  const { groupBy } = query;
-  const figures = ['value', 'unit', 'complete', 'coveredMs', 'expectedMs'];
-  return csv(
-    ['windowStart', 'windowEnd', ...groupBy, ...figures],
-    rows.map(({ window, group, value, complete, coverage }) => [
-      instantText(window.startMs),
-      instantText(window.endMs),
-      ...groupBy.map((dimension) => group[dimension]),
-      value,
-      meter.unit,
-      complete,
-      coverage.coveredMs,
-      coverage.expectedMs,
-    ]),
-  );
 }

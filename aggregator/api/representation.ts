@@ -1,21 +1,14 @@
-/** Which representation of rows a request asks for: `Accept` by RFC 9110, JSON when it leaves the choice. */
-export type Representation = 'json' | 'csv';
+/** Which of the representations that there are a request asks for: `Accept` by RFC 9110. */
 
-/** In the order of our preference. */
-const OFFERED: readonly { readonly representation: Representation; readonly type: string }[] = [
-  { representation: 'json', type: 'application/json' },
-  { representation: 'csv', type: 'text/csv' },
-];
-
-/** Undefined when none is acceptable. */
-export function representationFor(accept: string | undefined): Representation | undefined {
+/** The first of those that are preferred alike; undefined when none is acceptable. */
+export function preferredType(accept: string | undefined, offered: readonly string[]): string | undefined {
   const ranges = (accept ?? '*/*').split(',').map(parseRange);
-  let best: Representation | undefined;
+  let best: string | undefined;
   let bestQuality = 0;
-  for (const { representation, type } of OFFERED) {
+  for (const type of offered) {
     const quality = qualityOf(type, ranges);
     if (quality <= bestQuality) continue;
-    best = representation;
+    best = type;
     bestQuality = quality;
   }
   return best;

@@ -1,21 +1,31 @@
 /**
  * Input: a request's parameters and the time it came. Output: a usage query, or every problem with it.
  *
- * `[from, to)` lies on quarters of an hour, the grain of usage. Without `to` it ends with the last full
- * hour, without `from` it begins 24 hours before its end. Without `windowSize` the range is one window.
- * Windows are cut at `from` and `to`, so their sum is the total of the range, whatever the zone.
+ * `[from, to)` lies on quarters of an hour, the grain of usage. Without `to` it ends with the running hour,
+ * without `from` it begins 24 hours before its end. Without `windowSize` the range is one window. Windows are
+ * cut at `from` and `to`, so their sum is the total of the range, whatever the zone.
+ *
+ * Of minutes the range lies on whole ones, is some hours long at most, ends with the running minute and
+ * begins an hour before its end, unless told otherwise.
  */
-import { HOUR_MS, QUARTER_MS, startOfHour } from '../../core/metering/hour.ts';
+import { z } from 'zod';
+
+import { DAY_MS, HOUR_MS, MINUTE_MS, startOfHour } from '../../core/metering/hour.ts';
 import {
+  grainOf,
   isTimeZone,
   WINDOW_SIZES,
   windowsBetween,
   type Window,
   type WindowSize,
 } from '../../core/metering/windows.ts';
-import type { ParameterReader } from './parameters.ts';
+import { cursor } from './endpoint/cursor.ts';
+import { instantText, listOf, moment, offGrain, text } from './endpoint/parameters.ts';
+import { complain } from './endpoint/request.ts';
 import type { RequestProblem } from './problem.ts';
-import { DIMENSIONS, type Dimension, type Filters } from './usage-reader.ts';
+import { UNITS, type Unit } from './usage/formats.ts';
+import type { Rate } from './usage/rates.ts';
+import { DIMENSIONS, type Dimension, type Filters } from './usage/dimensions.ts';
 
 export interface UsageQuery {
   readonly fromMs: number;
@@ -25,151 +35,241 @@ export interface UsageQuery {
   readonly windows: readonly Window[];
   readonly groupBy: readonly Dimension[];
   readonly filters: Filters;
+  readonly aggregation: Aggregation;
+  readonly unit: Unit;
+  /** Of the groups only those that used most. */
+  readonly top: number | undefined;
+  /** Rows of a page; undefined: all of them. */
+  readonly limit: number | undefined;
+  readonly cursor: string | undefined;
 }
 
-export type ParsedUsageQuery =
+type Aggregation = 'sum' | Rate;
+
+const AGGREGATIONS: readonly Aggregation[] = ['sum', 'max', 'p95', 'avg'];
+
+export type PlannedUsageQuery =
   | { readonly ok: true; readonly query: UsageQuery }
   | { readonly ok: false; readonly problems: readonly RequestProblem[] };
 
-const DAY_MS = 86_400_000;
-const DEFAULT_RANGE_MS = DAY_MS;
-
 /** A year and a month: enough to compare a month with the same one a year ago. */
 export const MAX_RANGE_DAYS = 400;
-/** Hours of half a year. */
-export const MAX_WINDOWS = 5_000;
-/** Before the first no cluster was metered; after the second the store's times end. */
-const EARLIEST_MS = Date.UTC(2020, 0, 1);
-const LATEST_MS = Date.UTC(2100, 0, 1);
+/** Hours of a leap year. */
+export const MAX_WINDOWS = 8_784;
+/** Some 30 MB of JSON: more is to be asked for in pages, or streamed. */
+export const MAX_ROWS = 100_000;
+/** More is no list of the largest ones. */
+const MAX_TOP = 100;
 
-export function parseUsageQuery(parameters: ParameterReader, nowMs: number): ParsedUsageQuery {
-  const range = parseRange(parameters, nowMs);
-  const windowSize = parseWindowSize(parameters);
-  const windowTimeZone = parseTimeZone(parameters);
-  const filters = parseFilters(parameters);
-  const groupBy = parseGroupBy(parameters);
-  parameters.refuseOthers();
+const windowSize = z
+  .string()
+  .meta({
+    enum: [...WINDOW_SIZES],
+    description:
+      'Without it the range is one window. MINUTE: of hours whose samples are kept, a few at once.',
+  })
+  .transform((given, context): WindowSize => {
+    const size = WINDOW_SIZES.find((known) => known === given.toUpperCase());
+    if (size !== undefined) return size;
+    const supported = `Supported: ${WINDOW_SIZES.join(', ')}; or none, for one window over the whole range.`;
+    return complain(context, 'unknown_window_size', supported);
+  });
 
-  const { problems } = parameters;
-  if (problems.length > 0 || range === undefined || windowTimeZone === undefined)
-    return { ok: false, problems };
-  const { fromMs, toMs } = range;
+const windowTimeZone = z
+  .string()
+  .meta({
+    description: 'A name of the IANA time zone database, in which days and months begin.',
+    examples: ['Europe/Berlin'],
+  })
+  .refine(isTimeZone, {
+    error: 'Give a name of the IANA time zone database, such as Europe/Berlin or UTC.',
+    params: { problem: 'unknown_time_zone' },
+  });
+
+/** In the order of the key, whatever order they are asked in, so that equal questions get equal answers. */
+const groupBy = listOf(
+  text.meta({
+    description: 'What usage is told apart by; several with commas between, or repeated.',
+    examples: ['tenant,namespace'],
+  }),
+).transform((values, context): readonly Dimension[] => {
+  const names = values.flatMap((value) => value.split(',')).map((name) => name.trim());
+  const unknown = names.filter((name) => !DIMENSIONS.some((dimension) => dimension === name));
+  if (unknown.length === 0) return DIMENSIONS.filter((dimension) => names.includes(dimension));
+  const listed = unknown.map((name) => `"${name}"`).join(', ');
+  return complain(context, 'unknown_group', `${listed}: group by ${DIMENSIONS.join(', ')}.`);
+});
+
+const filter = listOf(text).optional();
+
+const aggregation = z.enum(AGGREGATIONS).meta({
+  description:
+    'The sum of a window, or of its hourly rate the largest, the 95th percentile or the average. ' +
+    'Hours that were neither scraped nor used in count for nothing.',
+});
+
+const unit = z.enum(UNITS).meta({
+  description:
+    'Whole numbers of the base unit, or decimals of the one people read (core-hours, GiB-hours, GiB), ' +
+    'rounded half to even to billionths, with the base figure beside them.',
+});
+
+const shared = {
+  from: moment
+    .optional()
+    .describe('Begin of the range; 24 hours before its end if it is left out, of minutes an hour.'),
+  to: moment
+    .optional()
+    .describe('End of the range, not in it; the end of the running hour, or minute, if it is left out.'),
+  windowSize: windowSize.optional(),
+  windowTimeZone: windowTimeZone.default('UTC'),
+  groupBy: groupBy.optional(),
+  aggregation: aggregation.default('sum'),
+  unit: unit.default('base'),
+  top: z
+    .int()
+    .min(1)
+    .max(MAX_TOP)
+    .optional()
+    .describe('Only so many groups: those that used most in the range, and those first.'),
+  limit: z
+    .int()
+    .min(1)
+    .max(MAX_ROWS)
+    .optional()
+    .describe('Rows of a page. Without it all rows come at once.'),
+  cursor: cursor.optional(),
+  tenant: filter.describe('Only usage of these tenants.'),
+  cluster: filter.describe('Only usage in these clusters.'),
+  namespace: filter.describe('Only usage in these namespaces.'),
+  workload: filter.describe('Only usage of these workloads, such as `Deployment/web`.'),
+  destination: filter.describe('Only egress to these destinations.'),
+  storageClass: filter.describe('Only storage of these classes.'),
+};
+
+const BOTH = 'Has to hold beside the filter of the same name.';
+
+/** As a query string has them. */
+export const usageParameters = z
+  .strictObject({
+    ...shared,
+    'filterGroupBy[tenant]': filter.describe(BOTH),
+    'filterGroupBy[cluster]': filter.describe(BOTH),
+    'filterGroupBy[namespace]': filter.describe(BOTH),
+    'filterGroupBy[workload]': filter.describe(BOTH),
+    'filterGroupBy[destination]': filter.describe(BOTH),
+    'filterGroupBy[storageClass]': filter.describe(BOTH),
+  })
+  .transform((given) => ({
+    ...given,
+    filterGroupBy: {
+      tenant: given['filterGroupBy[tenant]'],
+      cluster: given['filterGroupBy[cluster]'],
+      namespace: given['filterGroupBy[namespace]'],
+      workload: given['filterGroupBy[workload]'],
+      destination: given['filterGroupBy[destination]'],
+      storageClass: given['filterGroupBy[storageClass]'],
+    },
+  }));
+
+/** As a body has them. */
+export const usageBody = z.strictObject({
+  ...shared,
+  filterGroupBy: z
+    .strictObject({
+      ...{ tenant: filter, cluster: filter, namespace: filter },
+      ...{ workload: filter, destination: filter, storageClass: filter },
+    })
+    .prefault({})
+    .describe('Filters that have to hold beside those of the same names.'),
+});
+
+export type UsageParameters = Readonly<z.output<typeof usageBody>>;
+
+interface Planning {
+  readonly nowMs: number;
+  /** The longest range of minutes. */
+  readonly maxMinutesMs: number;
+}
+
+export function planUsageQuery(given: UsageParameters, planning: Planning): PlannedUsageQuery {
+  const { windowSize: size, windowTimeZone: zone, groupBy: groups = [] } = given;
+  const { fromMs, toMs } = rangeOf(given, planning.nowMs);
+  const problems = rangeProblems(given, { fromMs, toMs, ...planning });
+  if (problems.length > 0) return { ok: false, problems };
   const windows =
-    windowSize === undefined
-      ? [{ startMs: fromMs, endMs: toMs }]
-      : windowsBetween(fromMs, toMs, windowSize, windowTimeZone);
+    size === undefined ? [{ startMs: fromMs, endMs: toMs }] : windowsBetween(fromMs, toMs, size, zone);
   if (windows.length > MAX_WINDOWS) {
     const detail = `${windows.length} windows, at most ${MAX_WINDOWS}: shorten the range or enlarge them.`;
     return { ok: false, problems: [{ parameter: 'windowSize', code: 'too_many_windows', detail }] };
   }
-  return { ok: true, query: { fromMs, toMs, windowSize, windowTimeZone, windows, groupBy, filters } };
+  const conflict = conflictOf(given);
+  if (conflict !== undefined) {
+    return { ok: false, problems: [{ ...conflict, code: 'conflicting_parameters' }] };
+  }
+  const { aggregation: told, unit: shownIn, top, cursor: after } = given;
+  // Who goes on goes on page by page.
+  const limit = given.limit ?? (after === undefined ? undefined : MAX_ROWS);
+  const range = { fromMs, toMs, windowSize: size, windowTimeZone: zone, windows };
+  const shown = { aggregation: told, unit: shownIn, top, limit, cursor: after };
+  return { ok: true, query: { ...range, groupBy: groups, filters: filtersOf(given), ...shown } };
 }
 
-interface Range {
-  readonly fromMs: number;
-  readonly toMs: number;
-}
-
-function parseRange(parameters: ParameterReader, nowMs: number): Range | undefined {
-  const from = parseInstant(parameters, 'from');
-  const to = parseInstant(parameters, 'to');
-  if (from === 'wrong' || to === 'wrong') return undefined;
-  const toMs = to ?? startOfHour(nowMs) + HOUR_MS;
-  const fromMs = from ?? toMs - DEFAULT_RANGE_MS;
+function rangeProblems(
+  given: UsageParameters,
+  { fromMs, toMs, maxMinutesMs }: Planning & { readonly fromMs: number; readonly toMs: number },
+): RequestProblem[] {
+  const { windowSize } = given;
+  const offGrains = (['from', 'to'] as const).flatMap((parameter) => {
+    const detail = offGrain(given[parameter] ?? 0, grainOf(windowSize));
+    return detail === undefined ? [] : [{ parameter, code: 'off_grain' as const, detail }];
+  });
+  if (offGrains.length > 0) return offGrains;
   if (fromMs >= toMs) {
-    const given = to === undefined ? ` (without \`to\` the range ends at ${instantText(toMs)})` : '';
-    parameters.report('from', 'empty_range', `\`from\` has to be before \`to\`${given}.`);
-    return undefined;
+    const ends = given.to === undefined ? ` (without \`to\` the range ends at ${instantText(toMs)})` : '';
+    const detail = `\`from\` has to be before \`to\`${ends}.`;
+    return [{ parameter: 'from', code: 'empty_range', detail }];
   }
-  if (toMs - fromMs > MAX_RANGE_DAYS * DAY_MS) {
-    const detail = `At most ${MAX_RANGE_DAYS} days from \`from\` to \`to\`: ask year by year.`;
-    parameters.report('to', 'range_too_long', detail);
-    return undefined;
-  }
-  return { fromMs, toMs };
+  const longest = windowSize === 'MINUTE' ? maxMinutesMs : MAX_RANGE_DAYS * DAY_MS;
+  if (toMs - fromMs <= longest) return [];
+  const detail =
+    windowSize === 'MINUTE'
+      ? `At most ${longest / HOUR_MS} hours of minutes at once: shorten the range, or take HOUR.`
+      : `At most ${MAX_RANGE_DAYS} days from \`from\` to \`to\`: ask year by year.`;
+  return [{ parameter: 'to', code: 'range_too_long', detail }];
 }
 
-/** RFC 3339; seconds and their fraction may be left out, the offset may not: a local time is no instant. */
-const RFC3339 = /^\d{4}-\d\d-(\d\d)T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/i;
-
-function parseInstant(parameters: ParameterReader, name: string): number | 'wrong' | undefined {
-  // A `+` that was not escaped arrives as a space; in an instant nothing else can have been meant.
-  const text = parameters.one(name)?.replace(' ', '+').toUpperCase();
-  if (text === undefined) return undefined;
-  const ms = RFC3339.test(text) && isDate(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(ms)) {
-    const detail =
-      'Give an RFC 3339 instant with its offset, such as 2026-01-31T00:00:00Z or ...T00:00:00+01:00.';
-    parameters.report(name, 'not_a_time', detail);
-    return 'wrong';
+function conflictOf(given: UsageParameters): Pick<RequestProblem, 'parameter' | 'detail'> | undefined {
+  const { windowSize, aggregation: told, groupBy: groups = [], top, limit, cursor: after } = given;
+  if (windowSize === 'MINUTE' && told !== 'sum') {
+    const detail = 'Rates are by the hour, of a minute there is none: take `sum`, or larger windows.';
+    return { parameter: 'aggregation', detail };
   }
-  if (ms % QUARTER_MS !== 0) {
-    const before = Math.floor(ms / QUARTER_MS) * QUARTER_MS;
-    const near = `${instantText(before)} or ${instantText(before + QUARTER_MS)}`;
-    parameters.report(name, 'off_grain', `Usage is kept by quarters of an hour: take ${near}.`);
-    return 'wrong';
-  }
-  if (ms < EARLIEST_MS || ms > LATEST_MS) {
-    const bounds = `${instantText(EARLIEST_MS)} and ${instantText(LATEST_MS)}`;
-    parameters.report(name, 'out_of_bounds', `Give an instant between ${bounds}.`);
-    return 'wrong';
-  }
-  return ms;
+  if (top === undefined) return undefined;
+  if (groups.length === 0)
+    return { parameter: 'top', detail: 'The largest of what? Give `groupBy` beside it.' };
+  if (limit === undefined && after === undefined) return undefined;
+  const detail = 'The largest groups come at once: leave out `limit` and `cursor`.';
+  return { parameter: 'top', detail };
 }
 
-/** `Date.parse` takes 30 February for 2 March. */
-function isDate(text: string): boolean {
-  const date = text.slice(0, 10);
-  const ms = Date.parse(`${date}T00:00Z`);
-  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(date);
-}
-
-function parseWindowSize(parameters: ParameterReader): WindowSize | undefined {
-  const text = parameters.one('windowSize')?.toUpperCase();
-  const size = WINDOW_SIZES.find((known) => known === text);
-  if (text === undefined || size !== undefined) return size;
-  const supported = `Supported: ${WINDOW_SIZES.join(', ')}; or none, for one window over the whole range.`;
-  if (text === 'MINUTE') {
-    const why = 'Usage is kept by quarters of an hour, so there are no minutes.';
-    parameters.report('windowSize', 'window_size_not_supported', `${why} ${supported}`);
-  } else parameters.report('windowSize', 'unknown_window_size', supported);
-  return undefined;
-}
-
-function parseTimeZone(parameters: ParameterReader): string | undefined {
-  const name = parameters.one('windowTimeZone') ?? 'UTC';
-  if (isTimeZone(name)) return name;
-  const detail = 'Give a name of the IANA time zone database, such as Europe/Berlin or UTC.';
-  parameters.report('windowTimeZone', 'unknown_time_zone', detail);
-  return undefined;
+function rangeOf(
+  { windowSize, from, to }: UsageParameters,
+  nowMs: number,
+): { readonly fromMs: number; readonly toMs: number } {
+  const isMinutes = windowSize === 'MINUTE';
+  const toMs = to ?? (isMinutes ? nowMs - (nowMs % MINUTE_MS) + MINUTE_MS : startOfHour(nowMs) + HOUR_MS);
+  return { fromMs: from ?? toMs - (isMinutes ? HOUR_MS : DAY_MS), toMs };
 }
 
 /** `tenant=a&tenant=b` is either; `filterGroupBy[tenant]=a` beside it has to hold as well. */
-function parseFilters(parameters: ParameterReader): Filters {
+function filtersOf(given: UsageParameters): Filters {
   const filters: Partial<Record<Dimension, readonly string[]>> = {};
   for (const dimension of DIMENSIONS) {
-    const plain = parameters.list(dimension);
-    const grouped = parameters.list(`filterGroupBy[${dimension}]`);
+    const plain = given[dimension];
+    const grouped = given.filterGroupBy[dimension];
     const values = plain === undefined ? grouped : plain.filter((value) => grouped?.includes(value) ?? true);
     if (values !== undefined) filters[dimension] = values;
   }
   return filters;
-}
-
-/** In the order of the key, whatever order they are asked in, so that equal questions get equal answers. */
-function parseGroupBy(parameters: ParameterReader): readonly Dimension[] {
-  const names = (parameters.list('groupBy') ?? [])
-    .flatMap((value) => value.split(','))
-    .map((name) => name.trim());
-  const unknown = names.filter((name) => !DIMENSIONS.some((dimension) => dimension === name));
-  if (unknown.length > 0) {
-    const detail = `${unknown.map((name) => `"${name}"`).join(', ')}: group by ${DIMENSIONS.join(', ')}.`;
-    parameters.report('groupBy', 'unknown_group', detail);
-  }
-  return DIMENSIONS.filter((dimension) => names.includes(dimension));
-}
-
-/** Whole seconds, in UTC: `2026-01-31T00:00:00Z`. */
-export function instantText(ms: number): string {
-  return new Date(ms).toISOString().replace('.000Z', 'Z');
 }

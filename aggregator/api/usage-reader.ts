@@ -1,24 +1,33 @@
 /**
  * Input: whose rows may be read; a meter, windows on quarters of an hour, filters and groups. Output: sums of
- * usage per window and group, and what stands behind them (coverage, watermarks). The store sums; parameters
+ * usage per window and group, and what stands behind them (coverage, standing). The store sums; parameters
  * are always bound; nothing is written. A crash or a fault loses an answer and nothing else. Rows of open
  * hours are provisional, so two reads may differ.
  */
-import { HOUR_MS, QUARTER_MS, startOfHour } from '../../core/metering/hour.ts';
 import type { Window } from '../../core/metering/windows.ts';
-import type { Parameters, UsageStore } from '../store/usage-store.ts';
+import type { UsageStore } from '../store/usage-store.ts';
 import type { TenantScope } from './identity/access.ts';
 import { tenantConditions, type TenantConditions } from './identity/tenant-conditions.ts';
-
-/** What usage can be told apart by; also the columns' names. */
-export type Dimension = 'tenant' | 'cluster' | 'namespace';
-
-export const DIMENSIONS: readonly Dimension[] = ['tenant', 'cluster', 'namespace'];
-
-/** Values that a row may have; an absent dimension is not filtered. */
-export type Filters = Readonly<Partial<Record<Dimension, readonly string[]>>>;
-
-export type Group = Readonly<Partial<Record<Dimension, string>>>;
+import type { Dimension, Filters, Group } from './usage/dimensions.ts';
+import { readStanding, totalsVersion, type Standing } from './usage/standing.ts';
+import { VersionReader } from './usage/versions.ts';
+import { columnList, coverageStatement, type Part, type Statement } from './usage/statements.ts';
+import {
+  asOneWindow,
+  columnsOf,
+  filtersOf,
+  groupOf,
+  hoursAround,
+  isNothing,
+  parametersOf,
+  readsTotalsOfOpenDays,
+  sumsOf,
+  type Grain,
+  type GroupRow,
+  type SumsKey,
+  type SumsRequest,
+  type SumsRow,
+} from './usage/sums.ts';
 
 export interface UsageRequest {
   readonly meter: string;
@@ -26,7 +35,11 @@ export interface UsageRequest {
   readonly windows: readonly Window[];
   readonly groupBy: readonly Dimension[];
   readonly filters: Filters;
-  /** At most this many sums come back. */
+  /** Read before: says which hours are read from where. */
+  readonly standing: Pick<Standing, 'open' | 'unsure' | 'versions'>;
+  /** Of the groups only these. */
+  readonly chosen?: readonly Group[] | undefined;
+  /** At most this many rows come back. */
   readonly limit: number;
 }
 
@@ -35,6 +48,13 @@ export interface UsageSum {
   readonly windowStartMs: number;
   readonly group: Group;
   readonly value: bigint;
+  /** The highest in the ledger behind it; 0 where nothing of it is settled. */
+  readonly revision: number;
+}
+
+/** The same hour by hour: those of the hours asked for in which something was used. */
+export interface UsedHours extends Omit<UsageSum, 'value'> {
+  readonly hours: readonly { readonly startMs: number; readonly value: bigint }[];
 }
 
 /** Scraped and expected ms of the targets that feed the meter, over the hours that a window touches. */
@@ -46,82 +66,27 @@ export interface CoverageSum {
 }
 
 export interface UsageReader {
+  /** With the watermarks of the clusters that the scope has something in. */
+  standing(scope: TenantScope): Promise<Standing>;
   /** Ordered by window, then group. Windows and groups without rows are absent. */
   usage(scope: TenantScope, request: UsageRequest): Promise<readonly UsageSum[]>;
+  /** By window, of the hours that are given beside: they lie within the windows. */
+  usedHours(
+    scope: TenantScope,
+    request: UsageRequest & { readonly hours: readonly Window[] },
+  ): Promise<readonly UsedHours[]>;
+  /** Groups with usage in the range: those with the largest sums first if `largest`, else in order. */
+  groups(
+    scope: TenantScope,
+    request: UsageRequest & { readonly largest?: boolean },
+  ): Promise<readonly Group[]>;
   /** Of the clusters that the scope has something in. */
-  coverage(scope: TenantScope, request: UsageRequest): Promise<readonly CoverageSum[]>;
-  /** Of every such cluster that has been rolled up: its newest successful scrape, in ms. */
-  watermarks(scope: TenantScope): Promise<ReadonlyMap<string, number>>;
+  coverage(scope: TenantScope, request: CoverageRequest): Promise<readonly CoverageSum[]>;
 }
 
-const QUARTERS = HOUR_MS / QUARTER_MS;
-
-const HOURS = "hour >= toDateTime({firstHour:Int64}, 'UTC') AND hour < toDateTime({endHour:Int64}, 'UTC')";
-
-/**
- * Settled hours are read as the ledger has them, open ones as the roll-up left them. A settled hour stays
- * what its statement says; corrections of it stand in the period that fixes them.
- *
- * Hours are summed over units first; only then are they taken apart into quarters. `roundDown` finds the
- * window by binary search, so many windows cost as little as one.
- */
-function usageSql(columns: readonly string[], conditions: readonly string[]): string {
-  const list = columns.map((column) => `, ${column}`).join('');
-  const where = conditions.join(' AND ');
-  return `
-    SELECT roundDown(t, {starts:Array(Int64)}) AS window${list}, toString(sum(quantity)) AS value
-    FROM
-    (
-      SELECT toInt64(toUnixTimestamp(hour)) * 1000 + (quarter - 1) * ${QUARTER_MS} AS t${list}, quantity
-      FROM
-      (
-        SELECT hour${list},
-          [sum(toInt256(q0)), sum(toInt256(q1)), sum(toInt256(q2)), sum(toInt256(q3))] AS quantities
-        FROM
-        (
-          SELECT hour${list}, q0, q1, q2, q3 FROM usage_current FINAL WHERE ${where}
-          UNION ALL
-          SELECT hour${list}, q0, q1, q2, q3 FROM usage_parts FINAL WHERE ${where}
-            AND (cluster, hour) NOT IN (SELECT DISTINCT cluster, hour FROM usage_current WHERE ${HOURS})
-        )
-        GROUP BY hour${list}
-      )
-      ARRAY JOIN quantities AS quantity, arrayEnumerate(quantities) AS quarter
-    )
-    WHERE t >= {fromMs:Int64} AND t < {toMs:Int64}
-    GROUP BY window${list}
-    ORDER BY window${list}
-    LIMIT {limit:UInt32}`;
-}
-
-/** An hour counts once for each window that it touches. */
-function coverageSql(conditions: readonly string[]): string {
-  return `
-    SELECT window, cluster, toString(sum(covered_ms)) AS covered, toString(sum(expected_ms)) AS expected
-    FROM
-    (
-      SELECT cluster, covered_ms, expected_ms,
-        toInt64(toUnixTimestamp(hour)) * 1000 AS begin,
-        arrayFilter(t -> t >= {fromMs:Int64} AND t < {toMs:Int64},
-          arrayMap(quarter -> begin + quarter * ${QUARTER_MS}, range(${QUARTERS}))) AS quarters
-      FROM coverage FINAL
-      WHERE ${conditions.join(' AND ')}
-    )
-    ARRAY JOIN arrayDistinct(arrayMap(t -> roundDown(t, {starts:Array(Int64)}), quarters)) AS window
-    GROUP BY window, cluster
-    ORDER BY window, cluster`;
-}
-
-/** Looked for in the newest hour that is rolled up: a figure is never ahead of what stands behind it. */
-function watermarkSql(conditions: readonly string[]): string {
-  return `
-    SELECT cluster, toString(max(t)) AS watermark
-    FROM scrape
-    WHERE version = 2 AND (cluster, hour) IN
-      (SELECT cluster, max(hour) FROM coverage WHERE ${['expected_ms > 0', ...conditions].join(' AND ')}
-       GROUP BY cluster)
-    GROUP BY cluster`;
-}
+export type CoverageRequest = Pick<UsageRequest, 'meter' | 'windows' | 'filters'> & {
+  readonly standing: Pick<Standing, 'versions'>;
+};
 
 export interface StoreUsageReaderConfig {
   /** The store gives up on one query after this time. */
@@ -131,32 +96,114 @@ export interface StoreUsageReaderConfig {
 export class StoreUsageReader implements UsageReader {
   readonly #config: StoreUsageReaderConfig;
   readonly #store: UsageStore;
+  readonly #versions: VersionReader;
 
-  constructor(config: StoreUsageReaderConfig, deps: { readonly store: UsageStore }) {
+  constructor(
+    config: StoreUsageReaderConfig,
+    deps: { readonly store: UsageStore; readonly versions?: VersionReader },
+  ) {
     this.#config = config;
     this.#store = deps.store;
+    this.#versions = deps.versions ?? new VersionReader(deps.store, { timeoutMs: config.queryTimeoutMs });
   }
 
-  async usage(scope: TenantScope, request: UsageRequest): Promise<readonly UsageSum[]> {
+  async standing(scope: TenantScope): Promise<Standing> {
+    const versions = await this.#versions.read();
+    const standing = await readStanding(this.#store, versions, { timeoutMs: this.#config.queryTimeoutMs });
+    const mine = await this.clusters(scope);
+    const watermarks = new Map([...standing.watermarks].filter(([cluster]) => mine.has(cluster)));
+    return { ...standing, watermarks };
+  }
+
+  /** Those that the scope has something in. */
+  async clusters(scope: TenantScope): Promise<ReadonlySet<string>> {
+    const rows = await this.#rows<{ cluster: string }>(scope, ({ clusters }) => ({
+      sql: `SELECT DISTINCT cluster FROM watermark WHERE ${['1', ...clusters].join(' AND ')}`,
+      parameters: {},
+    }));
+    return new Set(rows.map(({ cluster }) => cluster));
+  }
+
+  async usage(scope: TenantScope, request: UsageRequest, part: Part = 'all'): Promise<readonly UsageSum[]> {
+    return await this.sums(scope, { ...ofOneMeter(request), part });
+  }
+
+  /** The same of several meters at once. */
+  async sums<Key extends SumsKey>(
+    scope: TenantScope,
+    request: SumsRequest<Key>,
+  ): Promise<readonly SumsRow<Key>[]> {
     const { groupBy, limit } = request;
-    const rows = await this.#rows<UsageRow>(
-      scope,
-      ({ rows: mine }) => usageSql(groupBy, [...conditionsOf(request.filters, DIMENSIONS), ...mine]),
-      { ...parametersOf(request), limit },
-    );
+    if (isNothing(request)) return [];
+    const list = columnList(columnsOf(groupBy));
+    const rows = await this.#sums<SumRow>(scope, request, ({ sql, parameters }) => {
+      return {
+        sql: `SELECT window${list}, toString(amount) AS value, revision
+          FROM (${sql}) ORDER BY window${list} LIMIT {limit:UInt32}`,
+        parameters: { ...parameters, limit },
+      };
+    });
     return rows.map((row) => ({
       windowStartMs: Number(row.window),
-      group: Object.fromEntries(groupBy.map((dimension) => [dimension, row[dimension]])),
+      group: groupOf(groupBy, row),
       value: BigInt(row.value),
+      revision: row.revision,
     }));
   }
 
-  async coverage(scope: TenantScope, request: UsageRequest): Promise<readonly CoverageSum[]> {
-    const rows = await this.#rows<CoverageRow>(
-      scope,
-      ({ clusters }) => coverageSql([...conditionsOf(request.filters, ['cluster']), ...clusters]),
-      parametersOf(request),
-    );
+  async usedHours(
+    scope: TenantScope,
+    request: UsageRequest & { readonly hours: readonly Window[] },
+  ): Promise<readonly UsedHours[]> {
+    const { groupBy, windows, hours, limit } = request;
+    const list = columnList(columnsOf(groupBy));
+    const order = `outer_window${list}`;
+    const hourly = { ...ofOneMeter(request), windows: hours };
+    const rows = await this.#rows<HoursRow>(scope, ({ rows: mine }) => {
+      const { sql, parameters } = sumsOf(hourly, { mine, grain: 'hours' });
+      return {
+        sql: `SELECT roundDown(window, {outerStarts:Array(Int64)}) AS outer_window${list},
+            groupArray(toString(window)) AS at, groupArray(toString(amount)) AS amounts,
+            max(revision) AS newest
+          FROM (${sql}) WHERE amount != 0
+          GROUP BY ${order} ORDER BY ${order} LIMIT {limit:UInt32}`,
+        parameters: { ...parameters, limit, outerStarts: windows.map(({ startMs }) => startMs) },
+      };
+    });
+    return rows.map((row) => ({
+      windowStartMs: Number(row.outer_window),
+      group: groupOf(groupBy, row),
+      revision: row.newest,
+      hours: row.at.map((at, i) => ({ startMs: Number(at), value: BigInt(row.amounts[i] ?? 0) })),
+    }));
+  }
+
+  async groups(
+    scope: TenantScope,
+    request: UsageRequest & { readonly largest?: boolean },
+  ): Promise<readonly Group[]> {
+    const { groupBy, limit, largest = false } = request;
+    const names = columnsOf(groupBy).join(', ');
+    const order = largest ? `sum(amount) DESC, ${names}` : names;
+    const whole = asOneWindow(ofOneMeter(request));
+    const rows = await this.#sums<SumRow>(scope, whole, ({ sql, parameters }) => {
+      return {
+        sql: `SELECT ${names} FROM (${sql}) GROUP BY ${names} ORDER BY ${order} LIMIT {limit:UInt32}`,
+        parameters: { ...parameters, limit },
+      };
+    });
+    return rows.map((row) => groupOf(groupBy, row));
+  }
+
+  async coverage(scope: TenantScope, request: CoverageRequest): Promise<readonly CoverageSum[]> {
+    const { windows, meter } = request;
+    const { cluster } = request.filters;
+    const filters = { meter: [meter], ...(cluster !== undefined && { cluster }) };
+    const rows = await this.#rows<CoverageRow>(scope, ({ clusters }) => {
+      const conditions = [...filtersOf(filters, ['meter', 'cluster']), ...clusters];
+      const { sql, parameters } = coverageStatement(conditions, [hoursAround(windows)]);
+      return { sql, parameters: { ...parametersOf({ windows, filters }), ...parameters } };
+    });
     return rows.map((row) => ({
       windowStartMs: Number(row.window),
       cluster: row.cluster,
@@ -165,28 +212,40 @@ export class StoreUsageReader implements UsageReader {
     }));
   }
 
-  async watermarks(scope: TenantScope): Promise<ReadonlyMap<string, number>> {
-    const rows = await this.#rows<{ cluster: string; watermark: string }>(
-      scope,
-      ({ clusters }) => watermarkSql(clusters),
-      {},
-    );
-    return new Map(rows.map(({ cluster, watermark }) => [cluster, Number(watermark)]));
+  /** From daily totals where they stand for it; if they changed meanwhile, once more without them. */
+  async #sums<Row>(
+    scope: TenantScope,
+    request: SumsRequest<SumsKey>,
+    statement: (sums: Statement) => Statement,
+  ): Promise<readonly Row[]> {
+    const read = (grain: Grain): Promise<readonly Row[]> =>
+      this.#rows<Row>(scope, ({ rows: mine }) => statement(sumsOf(request, { mine, grain })));
+    const rows = await read('days');
+    if (!readsTotalsOfOpenDays(request)) return rows;
+    const before = totalsVersion(request.standing.versions);
+    const isSame = totalsVersion(await this.#versions.read()) === before;
+    return isSame ? rows : await read('settled days');
   }
 
   /** The one way to the store: a statement is made from the scope's conditions, or not at all. */
   #rows<Row>(
     scope: TenantScope,
-    statement: (conditions: TenantConditions) => string,
-    parameters: Parameters,
+    statement: (conditions: TenantConditions) => Statement,
   ): Promise<readonly Row[]> {
     const conditions = tenantConditions(scope);
+    const { sql, parameters } = statement(conditions);
     const bound = { ...parameters, ...conditions.parameters };
-    return this.#store.rows<Row>(statement(conditions), bound, { timeoutMs: this.#config.queryTimeoutMs });
+    return this.#store.rows<Row>(sql, bound, { timeoutMs: this.#config.queryTimeoutMs });
   }
 }
 
-type UsageRow = { readonly window: string; readonly value: string } & Readonly<Record<Dimension, string>>;
+type SumRow = { readonly window: string; readonly value: string; readonly revision: number } & GroupRow;
+type HoursRow = {
+  readonly outer_window: string;
+  readonly at: readonly string[];
+  readonly amounts: readonly string[];
+  readonly newest: number;
+} & GroupRow;
 
 interface CoverageRow {
   readonly window: string;
@@ -195,26 +254,6 @@ interface CoverageRow {
   readonly expected: string;
 }
 
-/** Names come from a closed union and values are bound, so no text of a request reaches the statement. */
-function conditionsOf(filters: Filters, dimensions: readonly Dimension[]): string[] {
-  const filtered = dimensions.filter((dimension) => filters[dimension] !== undefined);
-  return [
-    'meter = {meter:String}',
-    HOURS,
-    ...filtered.map((dimension) => `${dimension} IN {${dimension}:Array(String)}`),
-  ];
-}
-
-function parametersOf({ meter, windows, filters }: UsageRequest): Parameters {
-  const fromMs = windows[0]?.startMs ?? 0;
-  const toMs = windows.at(-1)?.endMs ?? 0;
-  return {
-    meter,
-    fromMs,
-    toMs,
-    firstHour: startOfHour(fromMs) / 1000,
-    endHour: (startOfHour(toMs - 1) + HOUR_MS) / 1000,
-    starts: windows.map(({ startMs }) => startMs),
-    ...filters,
-  };
+function ofOneMeter({ meter, filters, ...asked }: UsageRequest): SumsRequest<Dimension> {
+  return { ...asked, filters: { ...filters, meter: [meter] }, part: 'all' };
 }

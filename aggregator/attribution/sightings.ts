@@ -1,47 +1,58 @@
 /**
- * The label sightings that bear on a stretch of time: per namespace the last one at or before its beginning
- * (before the very first, the first applies), and the changes after it.
+ * The sightings that bear on a stretch of time: per subject the last one at or before its beginning (before
+ * the very first, the first applies), and the changes after it.
  */
 import type { UsageStore } from '../store/usage-store.ts';
-import type { LabelSighting } from './ownership.ts';
+import type { History } from './histories.ts';
+import type { Sighting } from './history.ts';
 
 const HOUR_MS = 3_600_000;
-/** How far back the last sighting is looked for at first; almost every namespace is seen every minute. */
+/** How far back the last sighting is looked for at first; almost every subject is seen every hour. */
 const NEAR_MS = HOUR_MS;
 const FAR_CHUNK = 1_000;
 
-interface Stretch {
+export interface Stretch {
   readonly unit: { readonly cluster: string; readonly hour: number };
   readonly from: number;
-  readonly namespaces: ReadonlySet<string>;
 }
 
 export async function readSightings(
   store: UsageStore,
-  stretch: Stretch,
-): Promise<Map<string, readonly LabelSighting[]>> {
-  const { unit, from, namespaces } = stretch;
-  const found = new Map<string, LabelSighting[]>();
+  history: History,
+  { unit, from, subjects }: Stretch & { readonly subjects: ReadonlySet<string> },
+): Promise<Map<string, readonly Sighting[]>> {
+  const found = new Map<string, Sighting[]>();
   const near = { cluster: unit.cluster, from: from - NEAR_MS, to: unit.hour + HOUR_MS };
-  for (const row of await changesWithin(store, near)) listOf(found, row.namespace).push(sightingOf(row));
-  const missing = [...namespaces].filter((namespace) => {
-    const first = found.get(namespace)?.[0];
+  for (const row of await changesWithin(store, history, near))
+    if (subjects.has(row.subject)) listOf(found, row.subject).push(sightingOf(row));
+  const missing = [...subjects].filter((subject) => {
+    const first = found.get(subject)?.[0];
     return first === undefined || first.t > from;
   });
+  // A cluster that shows none at all need not be asked about each of its subjects, hour after hour.
+  if (found.size === 0 && !(await hasAny(store, history, unit.cluster))) return found;
   for (let i = 0; i < missing.length; i += FAR_CHUNK) {
-    for (const row of await nearestOutside(store, near, missing.slice(i, i + FAR_CHUNK))) {
-      const known = listOf(found, row.namespace);
-      if (Number(row.earlier) > 0) known.unshift({ t: Number(row.last_t), tenant: row.last_tenant });
-      else if (known.length === 0) known.push({ t: Number(row.first_t), tenant: row.first_tenant });
+    const asked = { ...near, subjects: missing.slice(i, i + FAR_CHUNK) };
+    for (const row of await nearestOutside(store, history, asked)) {
+      const known = listOf(found, row.subject);
+      if (Number(row.earlier) > 0) known.unshift({ t: Number(row.last_t), value: row.last_value });
+      else if (known.length === 0) known.push({ t: Number(row.first_t), value: row.first_value });
     }
   }
   return found;
 }
 
+async function hasAny(store: UsageStore, { table }: History, cluster: string): Promise<boolean> {
+  const rows = await store.rows(`SELECT 1 AS found FROM ${table} WHERE cluster = {cluster:String} LIMIT 1`, {
+    cluster,
+  });
+  return rows.length > 0;
+}
+
 interface SightingRow {
-  readonly namespace: string;
+  readonly subject: string;
   readonly t: string;
-  readonly tenant: string;
+  readonly value: string;
 }
 
 interface Window {
@@ -50,54 +61,55 @@ interface Window {
   readonly to: number;
 }
 
-/** Sightings in (from, to] that differ from the one before them, with the first of each namespace. */
-async function changesWithin(store: UsageStore, window: Window): Promise<readonly SightingRow[]> {
+/** Sightings in (from, to] that differ from the one before them, with the first of each subject. */
+async function changesWithin(
+  store: UsageStore,
+  history: History,
+  window: Window,
+): Promise<readonly SightingRow[]> {
   return await store.rows<SightingRow>(
-    `SELECT ns AS namespace, t, owner AS tenant FROM (
-       SELECT ns, t, owner,
-         lagInFrame(toNullable(owner)) OVER (
-           PARTITION BY ns ORDER BY t ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before
-       FROM (
-         SELECT toString(namespace) AS ns, t, toString(max(tenant)) AS owner FROM label_history
-         WHERE cluster = {cluster:String} AND t > {from:Int64} AND t <= {to:Int64} GROUP BY ns, t))
-     WHERE before IS NULL OR before != owner ORDER BY ns, t`,
+    `SELECT who AS subject, at AS t, held AS value FROM (
+       SELECT who, at, held,
+         lagInFrame(toNullable(held)) OVER (
+           PARTITION BY who ORDER BY at ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before
+       FROM (SELECT who, at, max(what) AS held FROM (${history.within}) GROUP BY who, at))
+     WHERE before IS NULL OR before != held ORDER BY subject, t`,
     { ...window },
   );
 }
 
 interface NearestRow {
-  readonly namespace: string;
+  readonly subject: string;
   readonly earlier: string;
   readonly last_t: string;
-  readonly last_tenant: string;
+  readonly last_value: string;
   readonly first_t: string;
-  readonly first_tenant: string;
+  readonly first_value: string;
 }
 
-/** Per namespace, outside the window: the last sighting before it and the first of all. */
+/** Per subject, outside the window: the last sighting before it and the first of all. */
 async function nearestOutside(
   store: UsageStore,
-  window: Window,
-  namespaces: readonly string[],
+  history: History,
+  asked: Window & { readonly subjects: readonly string[] },
 ): Promise<readonly NearestRow[]> {
   return await store.rows<NearestRow>(
-    `SELECT namespace, countIf(t <= {from:Int64}) AS earlier,
-       maxIf(t, t <= {from:Int64}) AS last_t, argMaxIf(tenant, (t, tenant), t <= {from:Int64}) AS last_tenant,
-       min(t) AS first_t, argMax(tenant, (-t, tenant)) AS first_tenant
-     FROM label_history
-     WHERE cluster = {cluster:String} AND namespace IN {namespaces:Array(String)}
-       AND (t <= {from:Int64} OR t > {to:Int64})
-     GROUP BY namespace`,
-    { ...window, namespaces },
+    `SELECT who AS subject, countIf(at <= {from:Int64}) AS earlier,
+       maxIf(at, at <= {from:Int64}) AS last_t, argMaxIf(what, (at, what), at <= {from:Int64}) AS last_value,
+       min(at) AS first_t, argMax(what, (-at, what)) AS first_value
+     FROM (${history.ofSubjects})
+     WHERE at <= {from:Int64} OR at > {to:Int64}
+     GROUP BY who`,
+    { ...asked },
   );
 }
 
-function sightingOf(row: SightingRow): LabelSighting {
-  return { t: Number(row.t), tenant: row.tenant };
+function sightingOf(row: SightingRow): Sighting {
+  return { t: Number(row.t), value: row.value };
 }
 
-function listOf(lists: Map<string, LabelSighting[]>, namespace: string): LabelSighting[] {
-  let list = lists.get(namespace);
-  if (list === undefined) lists.set(namespace, (list = []));
+function listOf(lists: Map<string, Sighting[]>, subject: string): Sighting[] {
+  let list = lists.get(subject);
+  if (list === undefined) lists.set(subject, (list = []));
   return list;
 }

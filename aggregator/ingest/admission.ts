@@ -4,9 +4,11 @@
  * then only carry times and values.
  */
 import {
+  DETAIL_FACTS,
   ENDED_PHASES,
   FACT_METRICS,
   MEASURED_METERS,
+  type DetailFact,
   type FactMetric,
   type MeterDefinition,
 } from '../../core/metering/catalogue.ts';
@@ -32,6 +34,14 @@ export interface UsageRow {
   readonly container: string;
 }
 
+/** What is said of an object in a namespace, `Kind/name`: its controller, or its class; '' for none. */
+export interface DetailMeaning {
+  readonly kind: 'detail';
+  readonly namespace: string;
+  readonly subject: string;
+  readonly value: string;
+}
+
 export type RowMeaning =
   | UsageRow
   | { readonly kind: 'up' | 'process_start' }
@@ -39,6 +49,7 @@ export type RowMeaning =
   | { readonly kind: 'label'; readonly namespace: string; readonly tenant: string }
   | { readonly kind: 'host_network'; readonly podKeys: readonly string[] }
   | { readonly kind: 'pod_ended'; readonly podUid: string }
+  | DetailMeaning
   | { readonly kind: 'none' };
 
 const NONE: RowMeaning = { kind: 'none' };
@@ -98,7 +109,33 @@ function factOf(metric: FactMetric, labels: Labels, settings: MeteringSettings):
       return ENDED_PHASES.includes(label(labels, 'phase')) && label(labels, 'uid') !== ''
         ? { kind: 'pod_ended', podUid: label(labels, 'uid') }
         : NONE;
+    case 'kube_pod_owner':
+    case 'kube_replicaset_owner':
+    case 'kube_job_owner':
+    case 'kube_persistentvolumeclaim_info':
+      return detailOf(DETAIL_FACTS[metric], labels);
   }
+}
+
+/** Names of Kubernetes hold no slash, by which kinds and names are told apart. */
+function detailOf({ kind, name, says }: DetailFact, labels: Labels): RowMeaning {
+  const [namespace, own] = [label(labels, 'namespace'), label(labels, name)];
+  if (namespace === '' || own === '' || namespace.includes('/') || own.includes('/')) return NONE;
+  const value = says === 'controller' ? controllerOf(labels) : said(labels, says.label);
+  return { kind: 'detail', namespace, subject: `${kind}/${own}`, value };
+}
+
+/** An owner that is no controller does not run the pod. */
+function controllerOf(labels: Labels): string {
+  const [kind, name] = [said(labels, 'owner_kind'), said(labels, 'owner_name')];
+  const isController = label(labels, 'owner_is_controller') === 'true';
+  return isController && kind !== '' && name !== '' ? `${kind}/${name}` : '';
+}
+
+/** Older kube-state-metrics write `<none>` where there is nothing. */
+function said(labels: Labels, name: string): string {
+  const value = label(labels, name);
+  return value === '<none>' ? '' : value;
 }
 
 /** A container is known by (node, id) within its cluster. */

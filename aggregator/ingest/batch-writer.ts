@@ -1,10 +1,11 @@
 /**
  * A batch to the store, in the order that makes a crash harmless:
- *   marks for the batch's own hours and for what news will change -> series, facts, sightings, samples ->
+ *   marks for the batch's own hours and for what news will change -> series -> sightings -> facts, samples ->
  *   marks for what changed -> watermarks -> journal row.
  * Every insert is into a set, so the whole may be repeated any number of times. The journal row comes last:
  * it says that everything of these offsets is stored and marked, and only then may their position be
  * committed. The marks come first: while none lies above the journal, nothing above it is in the store.
+ * Facts and samples are under way at once.
  */
 import { MEASURED_METERS } from '../../core/metering/catalogue.ts';
 import { owningHour } from '../../core/metering/hour.ts';
@@ -25,11 +26,14 @@ export class BatchWriter {
 
   async write(batch: Batch): Promise<void> {
     await markUnits(this.#store, [...ownMarks(batch), ...marksOf(batch, await this.#effects.ofNews(batch))]);
+    // Nothing is read of a series before it is known what and since when it is.
     await this.#series(batch.series);
-    await this.#facts(batch);
     await this.#sightings(batch.sightings);
-    await this.#samples(batch);
-    await this.#store.insert('quarantine', batch.quarantine.map(quarantineRow));
+    await allDone([
+      ...this.#facts(batch),
+      this.#samples(batch),
+      this.#store.insert('quarantine', batch.quarantine.map(quarantineRow)),
+    ]);
     const changed = await this.#effects.ofPlace(batch);
     await markUnits(this.#store, marksOf(batch, changed));
     await this.#store.insert('watermark', watermarkRows(batch));
@@ -76,50 +80,61 @@ export class BatchWriter {
     });
   }
 
-  async #facts(batch: Batch): Promise<void> {
-    const { scrapes, processStarts, containerStarts, labels, hostNetwork, podEnds } = batch.facts;
+  #facts(batch: Batch): Promise<void>[] {
+    const { scrapes, processStarts, containerStarts, labels, hostNetwork, podEnds, details } = batch.facts;
     const firsts = scrapes.filter(({ target, t, up }) => up === 1 && t < target.firstScrape);
-    await this.#store.insert('target', [
-      ...batch.targets.map((target) => ({ ...targetKey(target), first_scrape: NO_TIME })),
-      ...firsts.map(({ target, t }) => ({ ...targetKey(target), first_scrape: t })),
-    ]);
-    await this.#store.insert(
-      'scrape',
-      scrapes.map(({ target, t, up }) => ({
-        cluster: target.cluster,
-        hour: owningHour(t) / 1000,
-        target: target.id,
-        t,
-        version: up + 1,
-      })),
-    );
-    await this.#store.insert(
-      'process_start',
-      processStarts.map(({ target, t, start }) => ({
-        cluster: target.cluster,
-        hour: owningHour(t) / 1000,
-        target: target.id,
-        t,
-        start,
-      })),
-    );
-    await this.#store.insert(
-      'container_start',
-      containerStarts.map(({ cluster, key, start }) => ({ cluster, start_key: key, start })),
-    );
-    await this.#store.insert('label_history', labels);
-    await this.#store.insert(
-      'host_network',
-      hostNetwork.map(({ cluster, podKey }) => ({ cluster, pod_key: podKey })),
-    );
-    await this.#store.insert(
-      'pod_phase',
-      podEnds.map(({ cluster, podUid, t }) => ({ cluster, hour: owningHour(t) / 1000, t, pod_uid: podUid })),
-    );
-    await this.#store.insert(
-      'feed',
-      batch.feeds.map(({ target, meter }) => ({ cluster: target.cluster, meter, target: target.id })),
-    );
+    return [
+      this.#store.insert('target', [
+        ...batch.targets.map((target) => ({ ...targetKey(target), first_scrape: NO_TIME })),
+        ...firsts.map(({ target, t }) => ({ ...targetKey(target), first_scrape: t })),
+      ]),
+      this.#store.insert(
+        'scrape',
+        scrapes.map(({ target, t, up }) => ({
+          cluster: target.cluster,
+          hour: owningHour(t) / 1000,
+          target: target.id,
+          t,
+          version: up + 1,
+        })),
+      ),
+      this.#store.insert(
+        'process_start',
+        processStarts.map(({ target, t, start }) => ({
+          cluster: target.cluster,
+          hour: owningHour(t) / 1000,
+          target: target.id,
+          t,
+          start,
+        })),
+      ),
+      this.#store.insert(
+        'container_start',
+        containerStarts.map(({ cluster, key, start }) => ({ cluster, start_key: key, start })),
+      ),
+      this.#store.insert('label_history', labels),
+      this.#store.insert(
+        'host_network',
+        hostNetwork.map(({ cluster, podKey }) => ({ cluster, pod_key: podKey })),
+      ),
+      this.#store.insert(
+        'pod_phase',
+        podEnds.map(({ cluster, podUid, t }) => ({
+          cluster,
+          hour: owningHour(t) / 1000,
+          t,
+          pod_uid: podUid,
+        })),
+      ),
+      this.#store.insert(
+        'detail_history',
+        details.map((sighting) => ({ ...sighting, hour: owningHour(sighting.t) / 1000 })),
+      ),
+      this.#store.insert(
+        'feed',
+        batch.feeds.map(({ target, meter }) => ({ cluster: target.cluster, meter, target: target.id })),
+      ),
+    ];
   }
 
   async #sightings(sightings: readonly Sighting[]): Promise<void> {
@@ -135,7 +150,7 @@ export class BatchWriter {
     ];
     const rejected = Uint8Array.from(sightings, (sighting) => Number(sighting.rejected));
     const startKey = BigUint64Array.from(sightings, (sighting) => sighting.startKey);
-    await this.#insertBlock({
+    const values = this.#insertBlock({
       table: 'sightings',
       rows: sightings.length,
       columns: [...common, { name: 'rejected', type: 'UInt8', data: rejected }],
@@ -147,7 +162,7 @@ export class BatchWriter {
         rejected_t: `if(rejected = 1, t, ${NO_TIME})`,
       },
     });
-    await this.#insertBlock({
+    const births = this.#insertBlock({
       table: 'births',
       rows: sightings.length,
       columns: [...common, { name: 'start_key', type: 'UInt64', data: startKey }],
@@ -160,6 +175,7 @@ export class BatchWriter {
         start_key: 'start_key',
       },
     });
+    await allDone([values, births]);
   }
 
   async #series(rows: readonly SeriesRow[]): Promise<void> {
@@ -213,6 +229,11 @@ export class BatchWriter {
       block: nativeBlock(insert.rows, insert.columns),
     });
   }
+}
+
+/** The first fault, once nothing is under way any more. */
+async function allDone(inserts: readonly Promise<void>[]): Promise<void> {
+  for (const end of await Promise.allSettled(inserts)) if (end.status === 'rejected') throw end.reason;
 }
 
 const HOUR_OF_T = "toDateTime(intDiv(t - 1, 3600000) * 3600, 'UTC')";

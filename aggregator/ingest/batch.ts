@@ -20,6 +20,8 @@ export interface Target {
   newestProcessStart: number;
   /** False until the store was asked about what other processes, or this one before a restart, wrote. */
   settled: boolean;
+  /** Known again under another object: what this one says of the newest is no longer all there is. */
+  isForgotten: boolean;
 }
 
 export interface Scrape {
@@ -41,6 +43,17 @@ export interface Facts {
   }[];
   readonly hostNetwork: { readonly cluster: string; readonly podKey: string }[];
   readonly podEnds: { readonly cluster: string; readonly podUid: string; readonly t: number }[];
+  readonly details: DetailSighting[];
+}
+
+/** The first sighting of a value in its hour. */
+export interface DetailSighting {
+  readonly cluster: string;
+  readonly namespace: string;
+  /** `Kind/name` */
+  readonly subject: string;
+  readonly t: number;
+  readonly value: string;
 }
 
 export interface Sighting {
@@ -146,6 +159,7 @@ export class Batch {
     labels: [],
     hostNetwork: [],
     podEnds: [],
+    details: [],
   };
   readonly sightings: Sighting[] = [];
   readonly series: SeriesRow[] = [];

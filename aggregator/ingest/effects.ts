@@ -8,10 +8,12 @@
  * delivered again.
  */
 import { owningHour } from '../../core/metering/hour.ts';
+import { DETAILS, subjectOf, TENANT_LABELS } from '../attribution/histories.ts';
 import { GAP_MS } from '../conversion/flags.ts';
+import { idsIn } from '../store/ids.ts';
 import type { Parameters, UsageStore } from '../store/usage-store.ts';
 import type { Batch, Facts, Scrape, Target } from './batch.ts';
-import { LabelEffects } from './label-effects.ts';
+import { HistoryEffects } from './history-effects.ts';
 import { FOR_EVER, hoursOf, markedHours, OPEN_UNITS } from './marked-hours.ts';
 
 /** Hours by cluster. */
@@ -31,17 +33,20 @@ const CHUNK = 2_000;
 export class Effects {
   readonly #store: UsageStore;
   readonly #latenessMs: number;
-  readonly #labels: LabelEffects;
+  readonly #labels: HistoryEffects;
+  readonly #details: HistoryEffects;
   readonly #newestHour = new Map<string, number>();
 
   constructor(store: UsageStore, latenessMs: number) {
     this.#store = store;
     this.#latenessMs = latenessMs;
-    this.#labels = new LabelEffects(store);
+    this.#labels = new HistoryEffects(store, TENANT_LABELS);
+    this.#details = new HistoryEffects(store, DETAILS);
   }
 
   reset(): void {
     this.#labels.reset();
+    this.#details.reset();
     this.#newestHour.clear();
   }
 
@@ -85,14 +90,21 @@ export class Effects {
     }
     await this.#processStarts(facts, touched);
     for (const [cluster, labels] of groupBy(facts.labels, (label) => label.cluster)) {
-      touched.add(cluster, await this.#labels.of(cluster, labels));
+      const seen = labels.map(({ namespace, t, tenant }) => ({ subject: namespace, t, value: tenant }));
+      touched.add(cluster, await this.#labels.of(cluster, seen));
+    }
+    for (const [cluster, details] of groupBy(facts.details, (detail) => detail.cluster)) {
+      const seen = details.map(({ namespace, subject, t, value }) => ({
+        ...{ subject: subjectOf(namespace, subject), t, value },
+      }));
+      touched.add(cluster, await this.#details.of(cluster, seen));
     }
     const rejected = sightings.filter((sighting) => sighting.rejected);
     for (const [cluster, seen] of groupBy(rejected, (sighting) => sighting.target.cluster)) {
       for (const chunk of chunks(seen)) {
         const series = chunk.map((sighting) => Buffer.from(sighting.series).toString('hex'));
         const which = `cluster = {cluster:String}
-          AND series IN (SELECT unhex(arrayJoin({series:Array(String)})))`;
+          AND series IN ${idsIn('series')}`;
         touched.add(cluster, await this.#birthHours(which, { cluster, series }));
       }
     }

@@ -1,5 +1,7 @@
 /** Rows that are facts, to the batch; leaves out what this process has already told the store. */
+import { owningHour } from '../../core/metering/hour.ts';
 import { secondsToMs } from '../../core/metering/quantity.ts';
+import type { DetailMeaning } from './admission.ts';
 import type { Batch, Target } from './batch.ts';
 import type { FactSource } from './source-row.ts';
 
@@ -22,10 +24,13 @@ export class FactWriter {
   /** Smallest start told per container, and the host-network pods told. */
   readonly #containers = new Map<bigint, number>();
   readonly #hostNetwork = new Set<string>();
+  /** Of each row that is a sighting, the newest told: the first of its hour, if things come in order. */
+  readonly #told = new Map<DetailMeaning, number>();
 
   reset(): void {
     this.#containers.clear();
     this.#hostNetwork.clear();
+    this.#told.clear();
   }
 
   /** False: this reading says nothing. */
@@ -53,7 +58,23 @@ export class FactWriter {
         if (value !== 1) return false;
         batch.facts.podEnds.push({ cluster: target.cluster, podUid: meaning.podUid, t: reading.t });
         return true;
+      case 'detail':
+        return this.#detail(target.cluster, meaning, reading.t, into);
     }
+  }
+
+  /** One sighting of a value in an hour is enough: the first. */
+  #detail(cluster: string, meaning: DetailMeaning, t: number, { batch, undo }: Taken): boolean {
+    const before = this.#told.get(meaning);
+    if (before !== undefined && t >= before && owningHour(t) === owningHour(before)) return false;
+    this.#told.set(meaning, t);
+    undo.push(() => {
+      if (before === undefined) this.#told.delete(meaning);
+      else this.#told.set(meaning, before);
+    });
+    const { namespace, subject, value } = meaning;
+    batch.facts.details.push({ cluster, namespace, subject, t, value });
+    return true;
   }
 
   #containerStart(cluster: string, key: bigint, seconds: number, { batch, undo }: Taken): boolean {

@@ -28,6 +28,11 @@ export interface IngestConfig {
   readonly maxBatchBytes: number;
   /** How long the log is waited for before an empty poll returns. */
   readonly pollMs: number;
+  /**
+   * From one poll to the next where the first has not filled a batch: a few large inserts cost the store much
+   * less than many small ones. Nothing is waited for while there is a backlog.
+   */
+  readonly restMs?: number;
 }
 
 /** How often a held ingest looks whether it may go on. */
@@ -43,6 +48,7 @@ export class Ingest {
   readonly #writer: BatchWriter;
   #kept = EVERYTHING_KEPT;
   #erasures = 0;
+  #isBehind = false;
 
   constructor(config: IngestConfig, deps: { store: UsageStore; clock: Clock; facts: FactSink }) {
     this.#config = config;
@@ -57,6 +63,11 @@ export class Ingest {
     this.#writer = new BatchWriter(deps.store, this.#effects);
   }
 
+  /** As of the newest batch, there is a backlog in the log. */
+  get isBehind(): boolean {
+    return this.#isBehind;
+  }
+
   /** Store what these records say, journal row included. Records of one partition are in offset order. */
   async take(records: readonly LogRecord[]): Promise<Batch> {
     const batch = await this.#read(records);
@@ -69,19 +80,39 @@ export class Ingest {
    * away.
    */
   async run(consumer: LogConsumer, signal: AbortSignal): Promise<void> {
+    const { restMs = 0 } = this.#config;
     while (!signal.aborted) {
-      const records = await consumer.poll({
-        maxBytes: this.#config.maxBatchBytes,
-        waitMs: this.#config.pollMs,
-        signal,
-      });
-      if (records.length === 0) continue;
+      const begin = this.#clock.now();
+      const records = await this.#poll(consumer, signal);
+      if (records.length === 0) {
+        // Worked off, or given to somebody else.
+        this.#isBehind = false;
+        continue;
+      }
       const batch = await this.#storeAll(records, signal);
       if (batch === undefined) return;
       const retrying = { operation: 'commit offsets', clock: this.#clock, facts: this.#facts, signal };
       await retried(() => consumer.commit(positionsOf(batch)), retrying);
       this.#tell(batch);
+      this.#isBehind = this.#hasBacklog(consumer, records);
+      const passedMs = Math.max(0, this.#clock.now() - begin);
+      if (!this.#isBehind && passedMs < restMs) await this.#clock.sleep(restMs - passedMs, signal);
     }
+  }
+
+  /** Of a backlog, as much as makes a batch: to wait for what is on its way costs less than to store bits. */
+  async #poll(consumer: LogConsumer, signal: AbortSignal): Promise<readonly LogRecord[]> {
+    const { maxBatchBytes: maxBytes, pollMs, restMs = 0 } = this.#config;
+    const size = this.#isBehind
+      ? { minBytes: maxBytes / 2, waitMs: Math.max(pollMs, restMs) }
+      : { waitMs: pollMs };
+    return await consumer.poll({ maxBytes, ...size, signal });
+  }
+
+  /** The batch was full, or as much again is there already: what comes while one rests is less. */
+  #hasBacklog(consumer: LogConsumer, records: readonly LogRecord[]): boolean {
+    const bytes = records.reduce((sum, { value }) => sum + value.length, 0);
+    return bytes > this.#config.maxBatchBytes / 2 || consumer.waiting() >= records.length;
   }
 
   /** The batch that was stored; undefined: told to stop before it was. */
@@ -108,7 +139,8 @@ export class Ingest {
     if (erasures === this.#erasures) return former ?? this.#reader.read(records);
     this.#kept = new KeptHours(await readErasures(this.#store), 0);
     this.#erasures = erasures;
-    this.reset();
+    this.#reader.reset();
+    this.#effects.reset();
     return this.#reader.read(records);
   }
 
@@ -133,9 +165,9 @@ export class Ingest {
     }
   }
 
-  /** Forget what was told: after the consumer went back, or got other partitions. */
-  reset(): void {
-    this.#reader.reset();
+  /** After the consumer went back, or got other partitions: others may have read meanwhile. */
+  reassigned(): void {
+    this.#reader.forgetTargets();
     this.#effects.reset();
   }
 

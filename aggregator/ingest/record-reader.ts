@@ -10,17 +10,17 @@
 import { randomFillSync } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { LogRecord } from '../../core/eventlog/sample-log.ts';
-import { MAX_VALUE, toInteger } from '../../core/metering/quantity.ts';
 import { SIGHTING_REJECTIONS, type PointRejection } from '../../core/metering/rejection.ts';
 import { FUTURE_TOLERANCE_MS, type MeteringSettings } from '../../core/metering/settings.ts';
 import type { Labels } from '../../core/metering/series.ts';
 import { decodeLabels, decodeResource } from '../../core/otlp/attributes.ts';
 import { encodeMetricsData } from '../../core/otlp/encode.ts';
 import { decodeJsonMetricsData } from '../../core/otlp/json.ts';
-import { NO_RECORDED_VALUE, OtlpWalker, type OtlpVisitor, type PointCursor } from '../../core/otlp/walker.ts';
-import { isKnownMetric, meaningOf } from './admission.ts';
+import { OtlpWalker, type OtlpVisitor, type PointCursor } from '../../core/otlp/walker.ts';
+import { isKnownMetric, meaningOf, type RowMeaning } from './admission.ts';
 import { Batch, PartitionTally, type Target } from './batch.ts';
 import { FactWriter } from './fact-writer.ts';
+import { exactValue, MARKER, milliseconds, readingOf } from './point-reading.ts';
 import { RowTable } from './row-table.ts';
 import {
   containerKey,
@@ -30,13 +30,13 @@ import {
   type FactSource,
   type SourceRow,
 } from './source-row.ts';
+import { DAY_MS } from '../../core/metering/hour.ts';
 
 /** Distinct rows remembered; beyond it the memory starts afresh. */
 const MAX_ROWS = 300_000;
 /** Rejected points of one record that are kept with an excerpt; all are counted. */
 const MAX_EXCERPTS_PER_RECORD = 20;
 const EXCERPT_CHARACTERS = 400;
-const DAY_MS = 86_400_000;
 const OPENING_BRACE = 0x7b;
 
 interface Resource {
@@ -52,10 +52,6 @@ export interface RecordReaderConfig {
   /** Hours before this are frozen by an erasure; the answer may change only together with a `reset`. */
   readonly frozenBefore?: (cluster: string, namespace: string) => number;
 }
-
-/** A value as an integer, or why it is none. A marker is -1. */
-type Reading = number | bigint | PointRejection;
-const MARKER = -1;
 
 export class RecordReader implements OtlpVisitor {
   readonly #config: RecordReaderConfig;
@@ -84,6 +80,15 @@ export class RecordReader implements OtlpVisitor {
   constructor(config: RecordReaderConfig) {
     this.#config = config;
     this.#walker = new OtlpWalker(this, randomFillSync(new Int32Array(4)));
+  }
+
+  /**
+   * Others may have read meanwhile: what is newest of a target has to be asked of the store again. What was
+   * told is in the store, or on its way, whoever told more since.
+   */
+  forgetTargets(): void {
+    for (const target of this.#targets.values()) target.isForgotten = true;
+    this.#targets.clear();
   }
 
   /** Forget everything: after this, what the next records say is told to the store anew. */
@@ -176,12 +181,13 @@ export class RecordReader implements OtlpVisitor {
       this.#reject(row.reason, () => row.excerpt);
       return;
     }
+    if (row.target.isForgotten) row.target = this.#target(row.target);
     const t = milliseconds(cursor.timeLow, cursor.timeHigh);
     const untimely =
       t <= 0 ? 'no_time' : t > this.#newest ? 'future' : t < this.#oldest ? 'too_old' : undefined;
     if (untimely !== undefined) this.#reject(untimely, () => this.#excerpt(cursor));
     // Nor do the names go into the quarantine that were erased.
-    else if (row.kind === 'series' && t <= row.frozenUntil) this.#reject('erased', () => this.#metric);
+    else if (t <= row.frozenUntil) this.#reject('erased', () => this.#metric);
     else if (row.kind === 'series') this.#sample(row, cursor, t);
     else this.#fact(row, cursor, t);
   }
@@ -252,7 +258,7 @@ export class RecordReader implements OtlpVisitor {
   #register(row: SeriesSource, day: number): void {
     const before = row.registeredDay;
     row.registeredDay = day;
-    this.#batch.series.push(row.registration(day));
+    this.#batch.series.push(row.registration(day, this.#metric, () => this.#meaning()));
     const feed = `${row.target.id}/${row.meter}`;
     const known = row.isReference || this.#feeds.has(feed);
     if (!known) {
@@ -263,6 +269,12 @@ export class RecordReader implements OtlpVisitor {
       row.registeredDay = before;
       if (!known) this.#feeds.delete(feed);
     });
+  }
+
+  /** What the point's labels say, once more. */
+  #meaning(): RowMeaning {
+    const labels = decodeLabels(this.#walker.attributes()) ?? new Map<string, string>();
+    return meaningOf(this.#metric, labels, this.#config.settings);
   }
 
   /** What a row never seen before means. */
@@ -279,18 +291,21 @@ export class RecordReader implements OtlpVisitor {
     if (declared !== undefined && declared !== cluster) {
       return { kind: 'rejected', reason: 'wrong_cluster', excerpt: excerptOf(this.#metric, labels) };
     }
-    const target = this.#target(cluster, resource);
+    const target = this.#target({
+      cluster,
+      job: resource.get('service.name') ?? '',
+      instance: resource.get('service.instance.id') ?? '',
+    });
+    const isNamed = meaning.kind === 'usage' || meaning.kind === 'detail';
+    const frozenUntil = isNamed ? (this.#config.frozenBefore?.(cluster, meaning.namespace) ?? 0) : 0;
     if (meaning.kind !== 'usage') {
       const startKey = meaning.kind === 'container_start' ? containerKey(cluster, meaning.container) : 0n;
-      return { kind: 'fact', meaning, target, startKey };
+      return { kind: 'fact', meaning, target, startKey, frozenUntil };
     }
-    const frozenUntil = this.#config.frozenBefore?.(cluster, meaning.namespace) ?? 0;
     return new SeriesSource(meaning, { metric: this.#metric, target, delta: this.#delta, frozenUntil });
   }
 
-  #target(cluster: string, resource: Labels): Target {
-    const job = resource.get('service.name') ?? '';
-    const instance = resource.get('service.instance.id') ?? '';
+  #target({ cluster, job, instance }: Pick<Target, 'cluster' | 'job' | 'instance'>): Target {
     const key = JSON.stringify([cluster, job, instance]);
     let target = this.#targets.get(key);
     if (target === undefined) {
@@ -305,6 +320,7 @@ export class RecordReader implements OtlpVisitor {
         newestBirth: -Infinity,
         newestProcessStart: -Infinity,
         settled: false,
+        isForgotten: false,
       };
       this.#targets.set(key, target);
       this.#batch.targets.push(target);
@@ -354,39 +370,4 @@ export class RecordReader implements OtlpVisitor {
 function excerptOf(metric: string, labels: Labels): string {
   const pairs = [...labels].map(([name, value]) => `${name}=${JSON.stringify(value)}`);
   return `${metric}{${pairs.join(',')}}`.slice(0, EXCERPT_CHARACTERS).toWellFormed();
-}
-
-/** Unix nanoseconds in halves to whole ms, truncated; exact for every 64-bit value. */
-export function milliseconds(low: number, high: number): number {
-  // 2^32 ns = 4294 ms + 967,296 ns, and high x 967,296 + low stays below 2^53.
-  return high * 4294 + Math.floor((high * 967_296 + low) / 1_000_000);
-}
-
-function readingOf(cursor: PointCursor, scale: number): Reading {
-  if ((cursor.flags & NO_RECORDED_VALUE) !== 0) return MARKER;
-  if (cursor.kind === 'none') return 'no_value';
-  if (cursor.kind === 'integer') {
-    if (cursor.valueHigh >= 0x80000000) return 'negative';
-    const scaled = integerOf(cursor) * BigInt(scale);
-    return scaled > MAX_VALUE ? 'overflow' : scaled;
-  }
-  const value = cursor.double;
-  if (Number.isNaN(value)) return isStaleNaN(cursor) ? MARKER : 'nan';
-  if (value === Infinity || value === -Infinity) return 'infinite';
-  if (value < 0) return 'negative';
-  const rounded = toInteger(value, scale);
-  return rounded > MAX_VALUE ? 'overflow' : rounded;
-}
-
-/** The NaN by which Prometheus says that a series has ended. */
-function isStaleNaN(cursor: PointCursor): boolean {
-  return cursor.valueHigh === 0x7ff00000 && cursor.valueLow === 2;
-}
-
-function integerOf(cursor: PointCursor): bigint {
-  return (BigInt(cursor.valueHigh) << 32n) | BigInt(cursor.valueLow);
-}
-
-function exactValue(cursor: PointCursor): number {
-  return cursor.kind === 'integer' ? Number(BigInt.asIntN(64, integerOf(cursor))) : cursor.double;
 }

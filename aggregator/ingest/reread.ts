@@ -75,6 +75,10 @@ export class Reread implements LogConsumer {
     return this.#consumer.seek(positions);
   }
 
+  waiting(): bigint {
+    return this.#consumer.waiting();
+  }
+
   committed(): Promise<readonly LogPosition[]> {
     return this.#consumer.committed();
   }

@@ -3,6 +3,7 @@ import { MEASURED_METERS } from '../../core/metering/catalogue.ts';
 import type { PointRejection } from '../../core/metering/rejection.ts';
 import { SCALES } from '../../core/metering/quantity.ts';
 import { seriesIdentity } from '../../core/metering/series.ts';
+import { invariant } from '../../core/runtime/errors.ts';
 import type { RowMeaning, UsageRow } from './admission.ts';
 import type { SeriesRow, Target } from './batch.ts';
 import { hash128, hash64 } from './hash.ts';
@@ -17,9 +18,11 @@ export type SourceRow =
 export interface FactSource {
   readonly kind: 'fact';
   readonly meaning: Exclude<RowMeaning, UsageRow | { kind: 'none' }>;
-  readonly target: Target;
+  target: Target;
   /** What a container's start is filed under; 0 for other facts. */
   readonly startKey: bigint;
+  /** What is said up to this instant names what an erasure has taken; 0 where nothing was. */
+  readonly frozenUntil: number;
 }
 
 export const IGNORED: SourceRow = { kind: 'ignored' };
@@ -27,7 +30,7 @@ export const IGNORED: SourceRow = { kind: 'ignored' };
 /** A row whose points are samples of a series, as reported by one target. */
 export class SeriesSource {
   readonly kind = 'series';
-  readonly target: Target;
+  target: Target;
   readonly series: Uint8Array;
   readonly delta: boolean;
   readonly isCounter: boolean;
@@ -45,8 +48,8 @@ export class SeriesSource {
   firstValue = Infinity;
   firstRejected = Infinity;
   registeredDay = -1;
-  readonly #row: UsageRow;
-  readonly #metric: string;
+  /** What its labels say, until it was registered: a row stays for days, its labels would be most of it. */
+  #unregistered: UsageRow | undefined;
 
   constructor(
     row: UsageRow,
@@ -54,8 +57,7 @@ export class SeriesSource {
   ) {
     const { target, metric, delta } = options;
     const meter = row.meter;
-    this.#row = row;
-    this.#metric = metric;
+    this.#unregistered = row;
     this.target = target;
     this.frozenUntil = options.frozenUntil;
     this.isCounter = meter.kind === 'counter';
@@ -77,13 +79,16 @@ export class SeriesSource {
   }
 
   get meterName(): string {
-    return this.#row.meter.name;
+    return MEASURED_METERS[this.meter]?.name ?? '';
   }
 
-  registration(day: number): SeriesRow {
-    const { namespace, podKey, identity, meter } = this.#row;
+  /** `reread` gives what its labels say once more, for a later day. */
+  registration(day: number, metric: string, reread: () => RowMeaning): SeriesRow {
+    const row = this.#unregistered ?? reread();
+    invariant(row.kind === 'usage', 'a row means the same whenever it is read');
+    const { namespace, podKey, identity, meter } = row;
     const { target, series, delta } = this;
-    const metric = this.#metric;
+    this.#unregistered = undefined;
     return {
       cluster: target.cluster,
       series,

@@ -9,11 +9,15 @@
  * close is done anew, maybe at a later cut. After it, the entries are written by the next pass: their ids are
  * made of the period and the key.
  */
+import { randomUUID } from 'node:crypto';
 import type { LogPosition } from '../../core/eventlog/sample-log.ts';
-import { nextPeriod, periodEnd, periodName, type Period } from '../../core/metering/period.ts';
+import { nextPeriod, periodEnd, periodName, periodStart, type Period } from '../../core/metering/period.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
+import type { WriteRight } from '../coordination/writer.ts';
+import { MarkSource } from '../rollup/marks.ts';
 import type { RollUp } from '../rollup/roll-up.ts';
+import { markUnits } from '../rollup/unit-marks.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { appendClose, readCloses, readLastClose, type Close } from './decisions.ts';
 import type { Declared } from './declared.ts';
@@ -21,6 +25,7 @@ import { correctionId, NOTHING, RULE_VERSION, type LedgerEntry } from './entry.t
 import type { Ledger } from './ledger.ts';
 import { periodEntry, readPeriods } from './periods.ts';
 import type { Quiet } from './quiet.ts';
+import { isAllDone, unitsInTwoVersions } from './rest.ts';
 import type { SettingsInForce } from './settings-in-force.ts';
 import type { Settler } from './settler.ts';
 import {
@@ -35,6 +40,8 @@ import { readWatermarks } from './watermarks.ts';
 
 /** Statements in one insert. */
 const STATEMENTS_AT_ONCE = 100;
+/** Other processes finish what they are at in one or two. */
+const ROUNDS_TO_REST = 10;
 /** How often a held close is told. */
 const TELL_EVERY_MS = 600_000;
 
@@ -50,6 +57,8 @@ export interface CloserDeps {
   readonly settings: SettingsInForce;
   readonly rollUp: RollUp;
   readonly quiet: Quiet;
+  /** Where the store is shared: who may decide. */
+  readonly right?: WriteRight;
   readonly clock: Clock;
   readonly facts: FactSink;
   readonly declared: () => Promise<Declared>;
@@ -70,6 +79,7 @@ export class Closer {
   #completed: Period = 0;
   /** When it was last said, by cluster, that a close waits for it. */
   readonly #told = new Map<string, number>();
+  readonly #marks = new MarkSource(`rollup:${randomUUID()}`);
 
   constructor(config: CloserConfig, deps: CloserDeps) {
     this.#config = config;
@@ -152,7 +162,7 @@ export class Closer {
     const { store, ledger, facts, clock } = this.#deps;
     const { period } = plan;
     const begin = clock.now();
-    await this.#bringUp(periodEnd(period));
+    if (!(await this.#bringUp(period))) return false;
     const upTo = await ledger.head();
     const scope = this.#scope(plan, upTo);
     const hashes: [string, string][] = [];
@@ -174,7 +184,7 @@ export class Closer {
     hashes.sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     if (!(await moment.lasts()) || (await ledger.head()) !== upTo) return false;
     const close = this.#decision(plan, { cut: moment.cut, upTo, statements: hashes });
-    await appendClose(store, close);
+    await appendClose(store, close, this.#deps.right);
     // Of two that decided at the same moment the first counts, and only that one is completed.
     if ((await readLastClose(store))?.upTo !== upTo) return false;
     await this.#deps.settings.refresh(store);
@@ -186,11 +196,21 @@ export class Closer {
     return true;
   }
 
-  /** Everything below the cut rolled up and settled. */
-  async #bringUp(end: number): Promise<void> {
-    const { rollUp, settler } = this.#deps;
-    await rollUp.pass(undefined, { finishBefore: end });
-    await settler.pass({ allBefore: end });
+  /** Everything below the cut rolled up and settled. False: others are at it, and it takes them too long. */
+  async #bringUp(period: Period): Promise<boolean> {
+    const { store, rollUp, settler } = this.#deps;
+    const [from, end] = [periodStart(period), periodEnd(period)];
+    for (let round = 0; round < ROUNDS_TO_REST; round++) {
+      await rollUp.pass(undefined, { finishBefore: end });
+      await settler.pass({ allBefore: end });
+      const spoilt = await unitsInTwoVersions(store, { from, end });
+      if (spoilt.length === 0 && (await isAllDone(store, end))) return true;
+      await markUnits(
+        store,
+        spoilt.flatMap(({ cluster, hour }) => this.#marks.marks(cluster, [hour])),
+      );
+    }
+    return false;
   }
 
   #scope({ period, previous, waivers, pinnedHash }: ClosePlan, upTo: bigint): StatementScope {

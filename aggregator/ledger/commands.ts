@@ -7,7 +7,7 @@ import { csv } from '../../core/runtime/csv.ts';
 import { MeteringError } from '../../core/runtime/errors.ts';
 import { capturedBatches } from '../rollup/replay.ts';
 import { readUsageRows, type UsageRow } from '../rollup/usage-rows.ts';
-import type { UsageStore } from '../store/usage-store.ts';
+import type { ReadOptions, UsageStore } from '../store/usage-store.ts';
 import { decisionLine } from './decision-lines.ts';
 import { readCloses, readDecisions, type Close, type Decision } from './decisions.ts';
 import { DecisionReplay, stageOf, type ReplayDeps } from './replay-decisions.ts';
@@ -69,11 +69,13 @@ const EXTENSIONS: Readonly<Record<StatementFormat, string>> = {
 export async function storedStatement(
   store: UsageStore,
   wanted: { readonly period: Period; readonly tenant: string; readonly hash: string },
+  options?: ReadOptions,
 ): Promise<string> {
   const [row] = await store.rows<{ body: string }>(
     `SELECT body FROM statement
      WHERE period = {period:UInt32} AND tenant = {tenant:String} AND hash = {hash:String} LIMIT 1`,
     { ...wanted },
+    options,
   );
   if (row !== undefined) return row.body;
   throw new MeteringError(

@@ -7,8 +7,10 @@ import { z } from 'zod';
 import type { LogPosition } from '../../core/eventlog/sample-log.ts';
 import { meteringSettingsSchema } from '../../core/runtime/settings.ts';
 import { periodEnd, type Period } from '../../core/metering/period.ts';
-import type { UsageStore } from '../store/usage-store.ts';
-import { cutSchema, cutText } from './cut.ts';
+import type { WriteRight } from '../coordination/writer.ts';
+import type { ReadOptions, UsageStore } from '../store/usage-store.ts';
+import { cutSchema } from './cut.ts';
+import { appendDecision } from './decision-row.ts';
 import { erasureOf, type ErasureDecision } from './erasure/decision.ts';
 
 const waiverSchema = z.strictObject({ cluster: z.string(), reason: z.string(), approvedBy: z.string() });
@@ -56,19 +58,14 @@ interface Row {
   readonly body: string;
 }
 
-export async function appendClose(store: UsageStore, close: Close): Promise<void> {
+export async function appendClose(store: UsageStore, close: Close, right?: WriteRight): Promise<void> {
   const { kind, period, cut, upTo, hash, previousHash, ...body } = close;
-  await store.insert('decision', [
-    {
-      ...{ kind, period, floor: 0, cut: cutText(cut), up_to: upTo },
-      ...{ hash, previous_hash: previousHash, body: JSON.stringify(body) },
-    },
-  ]);
+  const row = { kind, period, cut, upTo, hash, previousHash, body: JSON.stringify(body) };
+  await appendDecision(store, row, right);
 }
 
-export async function appendFloor(store: UsageStore, { kind, floor, cut }: Floor): Promise<void> {
-  const row = { kind, period: 0, floor: floor / 1000, cut: cutText(cut), up_to: 0 };
-  await store.insert('decision', [{ ...row, hash: '', previous_hash: '', body: '' }]);
+export async function appendFloor(store: UsageStore, floor: Floor, right?: WriteRight): Promise<void> {
+  await appendDecision(store, floor, right);
 }
 
 /** Oldest first. Of two that closed the same period the first counts. */
@@ -79,9 +76,26 @@ export async function readCloses(store: UsageStore): Promise<readonly Close[]> {
   return rows.map(closeOf);
 }
 
-export async function readLastClose(store: UsageStore): Promise<Close | undefined> {
+export async function readLastClose(store: UsageStore, options?: ReadOptions): Promise<Close | undefined> {
   const rows = await store.rows<Row>(
     `${COLUMNS} WHERE kind = 'close' ORDER BY period DESC, decided_at LIMIT 1`,
+    {},
+    options,
+  );
+  return rows[0] === undefined ? undefined : closeOf(rows[0]);
+}
+
+/** The one with this hash; undefined where there is none. */
+export async function readClose(
+  store: UsageStore,
+  { period, hash }: Pick<Close, 'period' | 'hash'>,
+  options?: ReadOptions,
+): Promise<Close | undefined> {
+  const rows = await store.rows<Row>(
+    `${COLUMNS} WHERE kind = 'close' AND period = {period:UInt32} AND hash = {hash:String}
+     ORDER BY decided_at LIMIT 1`,
+    { period, hash },
+    options,
   );
   return rows[0] === undefined ? undefined : closeOf(rows[0]);
 }
@@ -111,17 +125,7 @@ export async function readAdoptedSettings(store: UsageStore): Promise<string | u
 }
 
 export async function appendSettings(store: UsageStore, body: string): Promise<void> {
-  const row = {
-    kind: 'settings',
-    period: 0,
-    floor: 0,
-    cut: '[]',
-    up_to: 0,
-    hash: '',
-    previous_hash: '',
-    body,
-  };
-  await store.insert('decision', [row]);
+  await appendDecision(store, { kind: 'settings', body });
 }
 
 /** Hours before this are in closed periods; 0 where none was closed yet. */

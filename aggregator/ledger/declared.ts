@@ -3,9 +3,11 @@
  * again whenever it is needed, so that a new version counts without a restart; a broken one is refused whole
  * and says why.
  */
+import { statSync } from 'node:fs';
 import { z } from 'zod';
 import { loadConfig, readConfigFile } from '../../core/runtime/config.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
+import { quotasSchema } from './quota.ts';
 
 const period = z.string().regex(/^2\d{3}-(0[1-9]|1[0-2])$/, 'must be a month, such as 2026-10');
 const sentence = z.string().min(1).max(1_000);
@@ -26,17 +28,21 @@ export const declaredSchema = z.strictObject({
       }),
     )
     .default([]),
+  /** What tenants may use; shown by the API. */
+  quotas: quotasSchema.default([]),
 });
 
 export type Declared = Readonly<z.output<typeof declaredSchema>>;
 
-export const NOTHING_DECLARED: Declared = { waivers: [], erasures: [] };
+export const NOTHING_DECLARED: Declared = { waivers: [], erasures: [], quotas: [] };
 
 /** Gives the file's newest version that was valid; one that is not is told and changes nothing. */
 export class DeclaredFile {
   readonly #file: string | undefined;
   readonly #facts: FactSink;
   #last: Declared = NOTHING_DECLARED;
+  /** Which version of the file was read last. */
+  #stamp = '';
   #refused = '';
 
   constructor(file: string | undefined, deps: { readonly facts: FactSink }) {
@@ -53,7 +59,10 @@ export class DeclaredFile {
     const file = this.#file;
     if (file === undefined) return this.#last;
     try {
+      const stamp = stampOf(file);
+      if (stamp === this.#stamp) return this.#last;
       this.#last = readDeclared(file);
+      this.#stamp = stamp;
       this.#refused = '';
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
@@ -64,6 +73,12 @@ export class DeclaredFile {
   }
 }
 
-function readDeclared(file: string): Declared {
+/** Of a mounted file that is replaced as a whole, the one that the name leads to now. */
+function stampOf(file: string): string {
+  const { ino, size, mtimeNs } = statSync(file, { bigint: true });
+  return [ino, size, mtimeNs].join();
+}
+
+export function readDeclared(file: string): Declared {
   return loadConfig(declaredSchema, { name: file, values: readConfigFile(file) });
 }

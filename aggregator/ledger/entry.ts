@@ -6,7 +6,9 @@
 import { hash } from 'node:crypto';
 import type { Period } from '../../core/metering/period.ts';
 
-export type EntryKind = 'usage' | 'correction' | 'coverage' | 'period' | 'erasure';
+export const ENTRY_KINDS = ['usage', 'correction', 'coverage', 'period', 'breach', 'erasure'] as const;
+
+export type EntryKind = (typeof ENTRY_KINDS)[number];
 
 /** Base units, by quarter of the hour. */
 export type Quarters = readonly [bigint, bigint, bigint, bigint];

@@ -3,10 +3,10 @@
  * samples and names gone, and the ledger says so; usage, statements and closes stay byte for byte.
  *
  * Order of the durable steps: the decision, with the hours it takes and the cut of the log it was made at, in
- * a moment in which everything below the cut is rolled up -> samples, ends of pods, labels, excerpts -> the
- * ledger's entry. From the decision on the roll-up leaves those hours alone, so that nothing is made of what
- * is half gone. A crash anywhere after it: the next run goes on from the decision, whatever the file says by
- * then, and the entry comes last.
+ * a moment in which everything below the cut is rolled up -> samples, ends of pods, labels, details,
+ * excerpts -> the ledger's entry. From the decision on the roll-up leaves those hours alone, so that nothing
+ * is made of what is half gone. A crash anywhere after it: the next run goes on from the decision, whatever
+ * the file says by then, and the entry comes last.
  *
  * Samples of those hours that come afterwards are refused by ingest. What a disk brings back, because a power
  * failure took the deletion with it, counts for nothing and is deleted by the next run.
@@ -15,6 +15,7 @@ import { parsePeriod, periodEnd, periodName, type Period } from '../../core/mete
 import { PLATFORM_TENANT, UNATTRIBUTED_TENANT, type MeteringSettings } from '../../core/metering/settings.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
+import type { WriteRight } from '../coordination/writer.ts';
 import { openMarks } from '../rollup/unit-marks.ts';
 import { frozenBefore } from '../store/retention.ts';
 import type { UsageStore } from '../store/usage-store.ts';
@@ -44,6 +45,8 @@ export interface ErasureDeps {
   readonly clock: Clock;
   readonly facts: FactSink;
   readonly quiet: Quiet;
+  /** Where the store is shared: who may decide. */
+  readonly right?: WriteRight;
   /** Platform namespaces may differ from period to period. */
   readonly settings: { of: (period: Period) => Pick<MeteringSettings, 'platformNamespaces'> };
   readonly declared: () => Promise<Pick<Declared, 'erasures'>>;
@@ -126,7 +129,7 @@ export class Erasure {
       if (!(await this.#isRolledUp(stretches))) return 'not_rolled_up';
       if (!(await moment.lasts())) return 'busy';
       const decision = { kind: 'erasure' as const, tenant, through, reason, ...counts, stretches };
-      await appendErasure(store, { ...decision, cut: moment.cut });
+      await appendErasure(store, { ...decision, cut: moment.cut }, this.#deps.right);
       return { ...decision, cut: moment.cut };
     });
     return decided ?? 'busy';
@@ -167,6 +170,7 @@ export class Erasure {
     await raw.deleteSamples();
     await raw.deletePodEnds();
     await raw.forgetLabels();
+    await raw.deleteDetails();
     await raw.blankExcerpts();
     await this.#ledger.append([erasureEntry(decision)]);
     this.#done.add(idOf(decision));
@@ -185,6 +189,8 @@ export class Erasure {
     for (const { tenant, through, stretches } of decided) {
       if (periodEnd(through) <= floor) continue;
       const raw = new RawData(store, stretches);
+      // Looked for by themselves: a disk may bring back these and not the samples.
+      await raw.deleteDetails();
       const options = since === undefined ? {} : { rolledSince: since - SLACK_MS };
       if (!(await raw.deleteSamples(options))) continue;
       await raw.deletePodEnds();

@@ -11,7 +11,7 @@ import { meterNamed } from '../../core/metering/catalogue.ts';
 import type { MeteringSettings } from '../../core/metering/settings.ts';
 import { MeteringError } from '../../core/runtime/errors.ts';
 import { convertSpan } from '../rollup/convert.ts';
-import { readSpanInputs, SeriesCache } from '../rollup/span-inputs.ts';
+import { SeriesCache } from '../rollup/span-inputs.ts';
 import { frozenBefore } from '../store/retention.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { Assembly } from './explain/assembly.ts';
@@ -27,13 +27,15 @@ export interface ExplainRequest extends Asked {
   readonly settings: { at(ms: number): MeteringSettings };
   /** Intervals that are shown. */
   readonly limit?: number;
+  /** Intervals that were shown before, in the same order. */
+  readonly skip?: number;
 }
 
 const SHOWN = 100;
 
 /** `METER_CONFIG_INVALID` for a meter or an hour that there cannot be. */
 export async function explain(store: UsageStore, request: ExplainRequest): Promise<Explanation> {
-  const { settings, limit = SHOWN, ...asked } = request;
+  const { settings, limit = SHOWN, skip = 0, ...asked } = request;
   const meter = meterNamed(asked.meter);
   if (meter === undefined)
     throw new MeteringError('METER_CONFIG_INVALID', `there is no meter ${asked.meter}`);
@@ -45,16 +47,14 @@ export async function explain(store: UsageStore, request: ExplainRequest): Promi
   }
   const figures = await readFigures(store, asked);
   const frozen = await frozenBefore(store);
-  const assembly = new Assembly(asked, { meter, figures, limit });
+  const assembly = new Assembly(asked, { meter, figures, limit, skip });
   for (const [cluster, units] of figures.units) {
     const trace = new Trace(asked);
     const cache = new SeriesCache();
     for (const unit of [...units].sort((a, b) => a - b)) {
       if (unit < frozen) continue;
       const span = { cluster, first: unit, last: unit };
-      const options = { settings: settings.at(unit), cache };
-      trace.begin(await readSpanInputs(store, span, options), options.settings);
-      await convertSpan(store, span, { ...options, observer: trace });
+      await convertSpan(store, span, { settings: settings.at(unit), cache, observer: trace });
     }
     await assembly.take(store, { cluster, trace, frozen });
   }

@@ -3,7 +3,14 @@
  * roll-up process, with a sequence of its own. An hour is marked after everything that the roll-up says of it
  * is stored, so one that is read after its mark is read whole.
  */
-import { honourMarks, readOpenMarks, writeMarks, type Mark, type MarkTable } from '../rollup/marks.ts';
+import {
+  honourMarks,
+  readOpenMarks,
+  writeMarks,
+  type Mark,
+  type MarkTable,
+  type WantedMarks,
+} from '../rollup/marks.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 
 export type HourMark = Mark;
@@ -14,9 +21,9 @@ export async function markHours(store: UsageStore, marks: readonly HourMark[]): 
   await writeMarks(store, HOURS, marks);
 }
 
-/** Hours not yet settled, the oldest first; of one cluster if it is named. */
-export async function openHours(store: UsageStore, cluster?: string): Promise<readonly HourMark[]> {
-  return await readOpenMarks(store, HOURS, cluster);
+/** Hours not yet settled, the oldest first. */
+export async function openHours(store: UsageStore, wanted?: WantedMarks): Promise<readonly HourMark[]> {
+  return await readOpenMarks(store, HOURS, wanted);
 }
 
 /** The marks were honoured: the hours were read after them. */

@@ -3,12 +3,15 @@
  * what queries read (`usage_current`, `usage_day`), which is made from the ledger alone and can be made
  * again.
  *
- * The sequence number is given by the inserting statement, so it follows the order in which entries become
- * visible on one server. An entry that is there already (same id) is not written again. A crash between the
- * ledger and its projections is repaired by the next append or by `project`.
+ * The sequence number is given by the inserting statement, and there is one writer at a time: so numbers
+ * have no holes, and grow in the order in which entries become visible. An entry that is there already (same
+ * id) is not written again. A crash between the ledger and its projections is repaired by the next append or
+ * by `project`.
  */
-import { HOUR_MS } from '../../core/metering/hour.ts';
-import { periodStart, type Period } from '../../core/metering/period.ts';
+import { DAY_MS } from '../../core/metering/hour.ts';
+import { periodOf, periodStart, type Period } from '../../core/metering/period.ts';
+import { ANYBODY, type WriteRight } from '../coordination/writer.ts';
+import { idsIn } from '../store/ids.ts';
 import { blockStructure, int128Column, nativeBlock, type Column } from '../store/native-block.ts';
 import type { Parameters, UsageStore } from '../store/usage-store.ts';
 import { RULE_VERSION, type LedgerEntry, type Quarters } from './entry.ts';
@@ -22,9 +25,11 @@ const IDS_PER_STATEMENT = 10_000;
 
 export class Ledger {
   readonly #store: UsageStore;
+  readonly #right: WriteRight;
 
-  constructor(deps: { readonly store: UsageStore }) {
+  constructor(deps: { readonly store: UsageStore; readonly right?: WriteRight }) {
     this.#store = deps.store;
+    this.#right = deps.right ?? ANYBODY;
   }
 
   /** The newest sequence number; 0 for an empty ledger. */
@@ -35,8 +40,7 @@ export class Ledger {
 
   /** Appends those that are not there yet. */
   async append(entries: readonly LedgerEntry[]): Promise<void> {
-    const missing = await this.#missing(entries);
-    for (let i = 0; i < missing.length; i += CHUNK) await this.#insert(missing.slice(i, i + CHUNK));
+    for (const chunk of insertsOf(await this.#missing(entries))) await this.#insert(chunk);
   }
 
   /**
@@ -45,8 +49,7 @@ export class Ledger {
    */
   async appendAfter(head: bigint, entries: readonly LedgerEntry[], read: ReadHours): Promise<boolean> {
     let above = head;
-    for (let i = 0; i < entries.length; i += CHUNK) {
-      const chunk = entries.slice(i, i + CHUNK);
+    for (const chunk of insertsOf(entries)) {
       await this.#insert(chunk, { ...read, above });
       const [row] = await this.#store.rows<{ mine: string; newest: string }>(
         `SELECT countIf(id = unhex({id:String})) AS mine, max(seq) AS newest FROM ledger
@@ -150,17 +153,16 @@ export class Ledger {
       { from },
     );
     if (range === undefined || Number(range.n) === 0) return;
-    const DAY_MS = 24 * HOUR_MS;
     const first = Math.floor((range.first * 1000) / DAY_MS) * DAY_MS;
     const months = monthsBetween(first, range.last * 1000);
     for (const month of months) {
       await this.#store.command(
         `INSERT INTO usage_day
-           (tenant, meter, day, cluster, namespace, quantity, missing_ms, samples, flags, seq)
+           (tenant, meter, day, cluster, namespace, quantity, missing_ms, samples, flags, revision, seq)
          SELECT tenant, meter, toDate(h) AS day, cluster, namespace, sum(toInt256(q)), sum(toInt256(missing)),
-           sum(n), groupBitOr(f), max(newest)
+           sum(n), groupBitOr(f), max(r), max(newest)
          FROM (
-           SELECT tenant, meter, hour AS h, cluster, namespace, max(seq) AS newest,
+           SELECT tenant, meter, hour AS h, cluster, namespace, max(seq) AS newest, max(revision) AS r,
              argMax(toInt256(q0) + q1 + q2 + q3, seq) AS q, argMax(missing_ms, seq) AS missing,
              argMax(samples, seq) AS n, argMax(flags, seq) AS f
            FROM ledger
@@ -190,7 +192,7 @@ export class Ledger {
       const last = hours.reduce((a, b) => Math.max(a, b));
       const rows = await this.#store.rows<{ known: string }>(
         `SELECT hex(id) AS known FROM ledger
-         WHERE ${BETWEEN} AND id IN (SELECT unhex(arrayJoin({ids:Array(String)})))`,
+         WHERE ${BETWEEN} AND id IN ${idsIn('ids')}`,
         { first, last, ids: chunk.map((entry) => entry.id.toString('hex')) },
       );
       for (const row of rows) known.add(row.known.toLowerCase());
@@ -206,21 +208,37 @@ export class Ledger {
   async #insert(entries: readonly LedgerEntry[], unless?: ReadHours & { above: bigint }): Promise<void> {
     const columns = columnsOf(entries);
     const same = columns.map((column) => column.name).filter((name) => name !== 'n' && name !== 'seconds');
-    await this.#store.insertBlock({
-      table: 'ledger',
-      columns: ['seq', 'hour', 'rule_version', ...same],
-      structure: blockStructure(columns),
-      select: [
-        '(SELECT max(seq) FROM ledger) + n',
-        "toDateTime(seconds, 'UTC')",
-        '{ruleVersion:UInt16}',
-        ...same,
-      ],
-      ...(unless === undefined ? {} : { where: `(SELECT count() FROM ledger WHERE ${ABOUT_HOURS}) = 0` }),
-      parameters: { ruleVersion: RULE_VERSION, ...(unless === undefined ? {} : aboutParameters(unless)) },
-      block: nativeBlock(entries.length, columns),
-    });
+    const isNew = unless === undefined ? '' : ` AND (SELECT count() FROM ledger WHERE ${ABOUT_HOURS}) = 0`;
+    const about = unless === undefined ? {} : aboutParameters(unless);
+    await this.#right.guarded(({ where, parameters }) =>
+      this.#store.insertBlock({
+        table: 'ledger',
+        columns: ['seq', 'hour', 'rule_version', ...same],
+        structure: blockStructure(columns),
+        select: [
+          '(SELECT max(seq) FROM ledger) + n',
+          "toDateTime(seconds, 'UTC')",
+          '{ruleVersion:UInt16}',
+          ...same,
+        ],
+        where: `${where}${isNew}`,
+        parameters: { ruleVersion: RULE_VERSION, ...about, ...parameters },
+        block: nativeBlock(entries.length, columns),
+      }),
+    );
   }
+}
+
+/**
+ * One insert each, all of it or nothing: the store makes the rows of a month visible together, but those of
+ * two months one after the other, and a reader could see the later places before the earlier ones.
+ */
+function insertsOf(entries: readonly LedgerEntry[]): LedgerEntry[][] {
+  const inserts: LedgerEntry[][] = [];
+  for (const ofMonth of Map.groupBy(entries, ({ hour }) => periodOf(hour)).values()) {
+    for (let i = 0; i < ofMonth.length; i += CHUNK) inserts.push(ofMonth.slice(i, i + CHUNK));
+  }
+  return inserts;
 }
 
 const BETWEEN = "hour >= toDateTime({first:Int64}, 'UTC') AND hour <= toDateTime({last:Int64}, 'UTC')";

@@ -3,8 +3,9 @@
  * close has written its statements. Each is an entry of the ledger, with an id made of the period and the
  * state: whoever writes it again writes nothing.
  */
-import { periodName, periodStart, type Period } from '../../core/metering/period.ts';
-import type { UsageStore } from '../store/usage-store.ts';
+import { z } from 'zod';
+import { nextPeriod, periodName, periodStart, type Period } from '../../core/metering/period.ts';
+import type { ReadOptions, UsageStore } from '../store/usage-store.ts';
 import { fingerprint, NO_QUARTERS, NOTHING, type LedgerEntry } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -50,10 +51,60 @@ export function periodEntry(
 
 /** The state of every period that was ever opened, oldest first. */
 export async function readPeriods(store: UsageStore): Promise<Map<Period, PeriodState>> {
-  const rows = await store.rows<{ period: number; newest: number }>(
+  const rows = await store.rows<StateRow>(
     `SELECT period, max(revision) AS newest FROM ledger WHERE kind = 'period'
      GROUP BY period ORDER BY period`,
   );
+  return statesOf(rows);
+}
+
+/** Of those from `first` to `last`: found by their first hours, where entries about periods stand. */
+export async function readPeriodsBetween(
+  store: UsageStore,
+  { first, last }: { readonly first: Period; readonly last: Period },
+  options: ReadOptions,
+): Promise<Map<Period, PeriodState>> {
+  const starts: number[] = [];
+  for (let period = first; period <= last; period = nextPeriod(period))
+    starts.push(periodStart(period) / 1000);
+  const rows = await store.rows<StateRow>(
+    `SELECT period, max(revision) AS newest FROM ledger
+     WHERE kind = 'period' AND hour IN (SELECT toDateTime(arrayJoin({starts:Array(UInt32)}), 'UTC'))
+     GROUP BY period ORDER BY period`,
+    { starts },
+    options,
+  );
+  return statesOf(rows);
+}
+
+interface StateRow {
+  readonly period: number;
+  readonly newest: number;
+}
+
+function statesOf(rows: readonly StateRow[]): Map<Period, PeriodState> {
   const states = Object.keys(REVISIONS) as PeriodState[];
   return new Map(rows.map((row) => [row.period, states[row.newest - 1] ?? 'open']));
+}
+
+const closedBodySchema = z.object({ state: z.literal('closed'), hash: z.string() });
+
+/**
+ * Of a period whose close is complete: the hash of that close. Of two that decided at the same moment one is
+ * completed, and this never changes any more.
+ */
+export async function readClosedHash(
+  store: UsageStore,
+  period: Period,
+  options?: ReadOptions,
+): Promise<string | undefined> {
+  const [row] = await store.rows<{ body: string }>(
+    `SELECT body FROM ledger
+     WHERE kind = 'period' AND revision = {closed:UInt32} AND period = {period:UInt32}
+       AND hour = toDateTime({start:Int64}, 'UTC')
+     ORDER BY seq LIMIT 1`,
+    { period, closed: REVISIONS.closed, start: periodStart(period) / 1000 },
+    options,
+  );
+  return row === undefined ? undefined : closedBodySchema.parse(JSON.parse(row.body)).hash;
 }

@@ -28,6 +28,7 @@ export interface QuietConfig {
 }
 
 export const ONE_PROCESS: QuietConfig = { holdMs: 60_000, claimMs: 0, patienceMs: 30_000 };
+export const SEVERAL_PROCESSES: QuietConfig = { ...ONE_PROCESS, claimMs: 2_000 };
 
 const LOOK_AGAIN_MS = 50;
 const RENEWALS_PER_HOLD = 3;

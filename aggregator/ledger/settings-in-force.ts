@@ -68,6 +68,12 @@ export class SettingsInForce {
   }
 }
 
+/** Those that the open periods were last rolled up with; undefined where nobody has said yet. */
+export async function readAdoptedTimeline(store: UsageStore): Promise<SettingsTimeline | undefined> {
+  const text = await readAdoptedSettings(store);
+  return text === undefined ? undefined : new SettingsTimeline(JSON.parse(text) as SettingsVersion[]);
+}
+
 /** Periods with hours that no close has covered. */
 async function openPeriods(store: UsageStore): Promise<Period[]> {
   const closes = await readCloses(store);

@@ -5,7 +5,7 @@
  */
 import { periodEnd, periodName, periodStart, type Period } from '../../core/metering/period.ts';
 import { decodedRows, type RowCursor } from '../store/row-binary.ts';
-import type { UsageStore } from '../store/usage-store.ts';
+import type { ReadOptions, UsageStore } from '../store/usage-store.ts';
 import { correctionId, quantityOf, sameQuarters, type EntryKey, type Quarters } from './entry.ts';
 import type { CorrectionLine, CoverageLine, Statement, StatementLine, WaiverLine } from './statement.ts';
 import { hoursHasher } from './statements/canonical.ts';
@@ -51,19 +51,28 @@ export async function* readStatements(
   }
 }
 
+/** Which corrections are looked for. */
+export interface CorrectionScope extends Pick<StatementScope, 'after' | 'upTo'> {
+  /** Of this one alone. */
+  readonly tenant?: string;
+}
+
 /** Values of closed hours that changed between the two cuts; those that changed back are left out. */
 export async function readCorrections(
   store: UsageStore,
-  scope: Pick<StatementScope, 'after' | 'upTo'>,
+  scope: CorrectionScope,
+  options?: ReadOptions,
 ): Promise<FixedCorrection[]> {
   const rows = await store.rows<CorrectionRow>(
     `SELECT toUnixTimestamp(hour) AS seconds, cluster, tenant, namespace, meter, max(revision) AS newest,
        argMax([p0, p1, p2, p3], seq) AS before, argMax([q0, q1, q2, q3], seq) AS after
      FROM ledger
      WHERE kind = 'correction' AND NOT final AND seq > {after:UInt64} AND seq <= {upTo:UInt64}
+       AND ({tenant:String} = '' OR tenant = {tenant:String})
      GROUP BY seconds, cluster, tenant, namespace, meter
      ORDER BY seconds, meter, cluster, namespace, tenant`,
-    { after: scope.after, upTo: scope.upTo },
+    { after: scope.after, upTo: scope.upTo, tenant: scope.tenant ?? '' },
+    options,
   );
   return rows
     .map((row) => ({
@@ -110,7 +119,7 @@ function statementOf(
   };
 }
 
-function correctionLine(period: Period, correction: FixedCorrection): CorrectionLine {
+export function correctionLine(period: Period, correction: FixedCorrection): CorrectionLine {
   const { hour, cluster, namespace, meter, before, after } = correction;
   const id = correctionId(period, correction).toString('hex');
   return { id, hour, cluster, namespace, meter, before: quantityOf(before), after: quantityOf(after) };
@@ -149,7 +158,7 @@ async function bucketsOf(store: UsageStore, scope: StatementScope): Promise<numb
   return Math.ceil(Number(row?.n ?? 0) / ROWS_PER_BUCKET);
 }
 
-interface HourRow {
+export interface HourRow {
   readonly tenant: string;
   readonly meter: string;
   readonly cluster: string;
@@ -190,7 +199,8 @@ async function* linesByTenant(
   if (lines.length > 0) yield [tenant, lines];
 }
 
-function hourRow(cursor: RowCursor): HourRow {
+/** Of one row: the key, the hour, quarters, missing ms, samples and flags. */
+export function hourRow(cursor: RowCursor): HourRow {
   return {
     tenant: cursor.string(),
     meter: cursor.string(),
@@ -205,7 +215,7 @@ function hourRow(cursor: RowCursor): HourRow {
 }
 
 /** Hours of one (tenant, meter, cluster, namespace), which follow each other, summed up. */
-async function* linesOf(
+export async function* linesOf(
   batches: AsyncIterable<readonly HourRow[]>,
 ): AsyncGenerator<[first: HourRow, line: StatementLine], void> {
   let sum: LineSum | undefined;

@@ -65,3 +65,9 @@ export interface Statement {
   /** Sorted by hour, meter, cluster, namespace. */
   readonly corrections: readonly CorrectionLine[];
 }
+
+/** What a statement would say if its period were closed now. */
+export type ProvisionalStatement = Pick<
+  Statement,
+  'period' | 'tenant' | 'coverage' | 'lines' | 'corrections'
+>;

@@ -4,6 +4,7 @@
  * period. Out: a report; nothing is written. A crash leaves nothing behind.
  *
  *   parts        what units give to hours, states of series after them, coverage: stored against recomputed
+ *   details      usage broken down: its sums against the parts
  *   usage        value and input hash of every hour and key: the ledger's newest entry against the samples
  *   coverage     the same of how much was seen
  *   corrections  what they say was billed before, and those that the close fixed
@@ -22,6 +23,7 @@ import type { SettingsTimeline } from '../../core/metering/settings-timeline.ts'
 import type { FactSink } from '../../core/runtime/facts.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { Check, placeKey, type Place } from './verify/check.ts';
+import { compareDetails } from './verify/details.ts';
 import { compareHours } from './verify/hours.ts';
 import { readMotion, readStanding, type InMotion } from './verify/motion.ts';
 import { Recomputation } from './verify/recompute.ts';
@@ -58,7 +60,8 @@ export async function verify(deps: VerifyDeps, request: VerifyRequest): Promise<
   const scope = await readScope(store, request);
   const standing = await readStanding(store);
   const checks = {
-    ...{ parts: new Check('parts'), usage: new Check('usage'), coverage: new Check('coverage') },
+    ...{ parts: new Check('parts'), details: new Check('details') },
+    ...{ usage: new Check('usage'), coverage: new Check('coverage') },
     ...{
       corrections: new Check('corrections'),
       statements: new Check('statements'),
@@ -70,6 +73,7 @@ export async function verify(deps: VerifyDeps, request: VerifyRequest): Promise<
     const one = new Recomputation(cluster, scope, { ...deps, parts: checks.parts });
     await one.run();
     await compareHours(store, cluster, { scope, recomputed: one, checks });
+    await compareDetails(store, cluster, { scope, check: checks.details });
     recomputed.set(cluster, one);
   }
   deps.progress('statements and closes');

@@ -4,34 +4,31 @@
  */
 import { HOUR_MS } from '../../core/metering/hour.ts';
 import type { BirthEvidence } from '../conversion/counter.ts';
+import { fixedRows } from '../store/row-binary.ts';
 import type { UsageStore } from '../store/usage-store.ts';
+import { samplesIn, samplesParameters, type SeriesChoice } from './series-choice.ts';
 import { endOf, IN_SPAN, spanParameters, type SeriesKey, type Span } from './span.ts';
 
 /** Parameters of one statement; more are asked in several. */
 const CHUNK = 2_000;
 
-interface Birth {
-  readonly reporters: readonly string[];
-  readonly firstValue: number;
-  /** First sighting by any target, accepted or not. */
-  readonly sighted: number;
-  readonly startKey: string;
-}
+/** series 16, target 8, first value 8, first rejected 8, container 8 */
+const SIGHTING_BYTES = 48;
 
-interface SightingRow {
-  readonly id: string;
-  readonly reporter: string;
-  readonly first_value: string;
-  readonly first_rejected: string;
-  readonly container: string;
+interface Birth {
+  reporters: readonly string[];
+  firstValue: number;
+  /** First sighting by any target, accepted or not. */
+  sighted: number;
+  readonly startKey: string;
 }
 
 export async function readBirths(
   store: UsageStore,
   span: Span,
-  latenessMs: number,
+  { latenessMs, only }: { readonly latenessMs: number; readonly only: SeriesChoice | undefined },
 ): Promise<Map<SeriesKey, BirthEvidence>> {
-  const births = bornWithin(span, await readSightings(store, span));
+  const births = await readBorn(store, span, only);
   if (births.size === 0) return new Map();
   const meteringFrom = await readFirstScrapes(store, span.cluster, births);
   const absences = await readAbsences(store, span.cluster, births, latenessMs);
@@ -49,34 +46,61 @@ export async function readBirths(
   );
 }
 
-async function readSightings(store: UsageStore, span: Span): Promise<readonly SightingRow[]> {
-  return await store.rows<SightingRow>(
-    `SELECT hex(s.series) AS id, s.target AS reporter, min(s.value_t) AS first_value,
+/** Series whose first value of all lies in the span, with those who reported it. */
+async function readBorn(
+  store: UsageStore,
+  span: Span,
+  only: SeriesChoice | undefined,
+): Promise<Map<SeriesKey, Birth>> {
+  const chosen = `series IN (SELECT series FROM samples WHERE ${samplesIn(only)})`;
+  const born = only === undefined ? IN_SPAN : `${IN_SPAN} AND ${chosen}`;
+  const rows = store.rowBinary(
+    `SELECT s.series AS id, s.target AS reporter, min(s.value_t) AS first_value,
        min(s.rejected_t) AS first_rejected, any(b.container) AS container
      FROM sightings AS s
-     INNER JOIN (SELECT series, max(start_key) AS container FROM births WHERE ${IN_SPAN} GROUP BY series) AS b
-       ON s.series = b.series
-     WHERE s.cluster = {cluster:String} AND s.series IN (SELECT series FROM births WHERE ${IN_SPAN})
-     GROUP BY s.series, s.target`,
-    spanParameters(span),
+     INNER JOIN (
+       SELECT series, max(start_key) AS container FROM births WHERE ${born} GROUP BY series
+     ) AS b ON s.series = b.series
+     WHERE s.cluster = {cluster:String} AND s.series IN (SELECT series FROM births WHERE ${born})
+     GROUP BY id, reporter`,
+    samplesParameters(span, only),
   );
-}
-
-/** Series whose first value of all lies in the span. */
-function bornWithin(span: Span, sightings: readonly SightingRow[]): Map<SeriesKey, Birth> {
   const births = new Map<SeriesKey, Birth>();
-  for (const [series, seen] of Map.groupBy(sightings, (row) => row.id)) {
-    const firstValue = Math.min(...seen.map((row) => Number(row.first_value)));
-    if (firstValue <= span.first || firstValue > endOf(span)) continue;
-    const rejected = Math.min(...seen.map((row) => Number(row.first_rejected)));
-    births.set(Buffer.from(series, 'hex').toString('latin1'), {
-      reporters: seen.filter((row) => Number(row.first_value) === firstValue).map((row) => row.reporter),
-      firstValue,
-      sighted: Math.min(firstValue, rejected),
-      startKey: seen[0]?.container ?? '0',
-    });
+  const reporters = new Reporters();
+  for await (const { bytes, view } of fixedRows(rows, SIGHTING_BYTES)) {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let at = 0; at < buffer.length; at += SIGHTING_BYTES) {
+      const key = buffer.toString('latin1', at, at + 16);
+      const firstValue = Number(view.getBigInt64(at + 24, true));
+      const sighted = Math.min(firstValue, Number(view.getBigInt64(at + 32, true)));
+      const own = reporters.one(view.getBigUint64(at + 16, true));
+      const known = births.get(key);
+      if (known === undefined) {
+        const startKey = String(view.getBigUint64(at + 40, true));
+        births.set(key, { reporters: own, firstValue, sighted, startKey });
+        continue;
+      }
+      known.sighted = Math.min(known.sighted, sighted);
+      if (firstValue > known.firstValue) continue;
+      known.reporters = firstValue < known.firstValue ? own : [...known.reporters, ...own];
+      known.firstValue = firstValue;
+    }
+  }
+  for (const [key, { firstValue }] of births) {
+    if (firstValue <= span.first || firstValue > endOf(span)) births.delete(key);
   }
   return births;
+}
+
+/** Whole targets are born together, so few are told apart, and mostly one of them reports a series. */
+class Reporters {
+  readonly #known = new Map<bigint, readonly string[]>();
+
+  one(target: bigint): readonly string[] {
+    let alone = this.#known.get(target);
+    if (alone === undefined) this.#known.set(target, (alone = [String(target)]));
+    return alone;
+  }
 }
 
 /** First successful scrape by target. */

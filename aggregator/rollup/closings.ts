@@ -3,9 +3,11 @@
  * good.
  */
 import { HOUR_MS } from '../../core/metering/hour.ts';
+import { idsIn } from '../store/ids.ts';
 import { blockStructure, nativeBlock, type Column } from '../store/native-block.ts';
 import { fixedRows } from '../store/row-binary.ts';
 import type { UsageStore } from '../store/usage-store.ts';
+import { samplesIn, samplesParameters, type SeriesChoice } from './series-choice.ts';
 import type { Closing } from './series-fold.ts';
 import { IN_SPAN, spanParameters, type SeriesKey, type Span } from './span.ts';
 
@@ -31,7 +33,11 @@ const NEWEST = `SELECT series, argMax(t, place), argMax(value, place), argMax(kn
 export async function readClosingsBefore(
   store: UsageStore,
   span: Span,
-  wanted: { readonly series: ReadonlyMap<SeriesKey, unknown>; readonly isNew: (key: SeriesKey) => boolean },
+  wanted: {
+    readonly series: ReadonlyMap<SeriesKey, unknown>;
+    readonly isNew: (key: SeriesKey) => boolean;
+    readonly only?: SeriesChoice | undefined;
+  },
 ): Promise<Map<SeriesKey, Closing>> {
   const found = new Map<SeriesKey, Closing>();
   let missing = 0;
@@ -43,8 +49,8 @@ export async function readClosingsBefore(
     const chunks = store.rowBinary(
       `${NEWEST} cluster = {cluster:String}
          AND hour >= toDateTime({from:Int64}, 'UTC') AND hour < toDateTime({until:Int64}, 'UTC')
-         AND series IN (SELECT series FROM samples WHERE ${IN_SPAN})) GROUP BY series`,
-      { ...spanParameters(span), from: from / 1000, until: until / 1000 },
+         AND series IN (SELECT series FROM samples WHERE ${samplesIn(wanted.only)})) GROUP BY series`,
+      { ...samplesParameters(span, wanted.only), from: from / 1000, until: until / 1000 },
     );
     for await (const [key, closing] of closings(chunks)) {
       if (wanted.series.has(key) && !wanted.isNew(key) && !found.has(key)) found.set(key, closing);
@@ -185,7 +191,7 @@ async function firstClosingsWithin(
       `SELECT hex(series) AS id, toUnixTimestamp(min(hour)) AS seconds FROM closings
        WHERE cluster = {cluster:String}
          AND hour > toDateTime({after:Int64}, 'UTC') AND hour <= toDateTime({until:Int64}, 'UTC')
-         AND series IN (SELECT unhex(arrayJoin({series:Array(String)}))) GROUP BY series`,
+         AND series IN ${idsIn('series')} GROUP BY series`,
       { cluster, after: asked.after / 1000, until: asked.until / 1000, series: keys.slice(i, i + CHUNK) },
     );
     for (const { id, seconds } of rows) found.set(Buffer.from(id, 'hex').toString('latin1'), seconds * 1000);

@@ -11,6 +11,7 @@ import type { KeptHours } from '../ledger/erasure/kept-hours.ts';
 import { fixedRows } from '../store/row-binary.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { ObservedSink, type UsageObserver } from './observed.ts';
+import { samplesIn, samplesParameters, type SeriesChoice } from './series-choice.ts';
 import {
   CounterFold,
   DeltaFold,
@@ -26,8 +27,8 @@ import {
   type SeriesMeta,
   type SpanInputs,
 } from './span-inputs.ts';
-import { IN_SPAN, spanParameters, type SeriesKey, type Span } from './span.ts';
-import { UsageParts, type MeasuredSum, type UsagePart } from './usage-parts.ts';
+import type { SeriesKey, Span } from './span.ts';
+import { UsageParts, type MeasuredSum, type UsageDetail, type UsagePart } from './usage-parts.ts';
 
 /** series 16, t 8, start 8, target 8, value 8 */
 const ROW_BYTES = 48;
@@ -42,6 +43,7 @@ const NO_EVIDENCE = { meteringFrom: undefined, absentAt: undefined, containerSta
 export interface UnitUsage {
   readonly hour: number;
   readonly parts: readonly UsagePart[];
+  readonly details: readonly UsageDetail[];
   readonly measured: readonly MeasuredSum[];
   readonly closings: ReadonlyMap<SeriesKey, Closing>;
   readonly samples: number;
@@ -53,6 +55,8 @@ export interface ConvertOptions {
   readonly observer?: UsageObserver | undefined;
   /** Namespaces that are frozen in a unit are passed over, with whatever samples they have there. */
   readonly kept?: KeptHours | undefined;
+  /** What these series give alone; undefined: all. */
+  readonly only?: SeriesChoice | undefined;
 }
 
 /** One entry for each hour of the span, in order. */
@@ -62,12 +66,13 @@ export async function convertSpan(
   options: ConvertOptions,
 ): Promise<readonly UnitUsage[]> {
   const inputs = await readSpanInputs(store, span, options);
+  options.observer?.begin(inputs, options.settings);
   const fold = new SpanFold(span, inputs, options);
   if (inputs.series.size === 0) return fold.finish();
   const chunks = store.rowBinary(
     `SELECT series, t, start, target, toInt64(version) - 1 FROM samples
-     WHERE ${IN_SPAN} ORDER BY hour, cluster, meter, series, t, start, target`,
-    spanParameters(span),
+     WHERE ${samplesIn(options.only)} ORDER BY hour, cluster, meter, series, t, start, target`,
+    samplesParameters(span, options.only),
   );
   for await (const { bytes, view } of fixedRows(chunks, ROW_BYTES)) fold.take(bytes, view);
   return fold.finish();
@@ -145,7 +150,7 @@ class SpanFold {
   #finishUnit(): void {
     this.#units.push({
       hour: this.#hour,
-      parts: this.#parts.parts(),
+      ...this.#parts.finish(),
       measured: this.#parts.measured(),
       closings: this.#closings,
       samples: this.#samples,
@@ -168,7 +173,7 @@ class SpanFold {
       this.#fold = undefined;
       return;
     }
-    this.#parts.series(meta.namespace, meta.meter.name);
+    this.#parts.series(meta.namespace, meta.meter.name, this.#inputs.breakdown.of(meta.detail));
     this.#fold = this.#foldOf(meta, this.#carried.get(key) ?? this.#inputs.closings.get(key), key);
   }
 
@@ -241,7 +246,7 @@ class SpanFold {
     const closing = this.#fold.closing();
     if (closing !== undefined) {
       this.#closings.set(this.#key, closing);
-      this.#carried.set(this.#key, closing);
+      if (this.#hour < this.#span.last) this.#carried.set(this.#key, closing);
     }
     this.#fold = undefined;
   }

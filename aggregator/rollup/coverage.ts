@@ -5,7 +5,7 @@
  * lateness. Of an hour that still goes on, nothing is expected past the newest successful scrape of the
  * cluster.
  */
-import { HOUR_MS } from '../../core/metering/hour.ts';
+import { HOUR_MS, startOfHour } from '../../core/metering/hour.ts';
 import { GAP_MS } from '../conversion/flags.ts';
 import { fixedRows } from '../store/row-binary.ts';
 import type { UsageStore } from '../store/usage-store.ts';
@@ -73,9 +73,48 @@ export async function readCoverage(
   const feeds = await readFeeds(store, span.cluster);
   await addSilentTargets(store, span, { ups, feeds, latenessMs });
   return hoursOf(span).flatMap((hour) => {
-    const end = options.isOpen ? newestSuccess(hour, ups) : hour + HOUR_MS;
-    return coverageOf({ hour, end }, { ups, feeds, latenessMs });
+    const to = options.isOpen ? newestSuccess(hour, ups) : hour + HOUR_MS;
+    const byMeter = coverageOf({ from: hour, to }, { ups, feeds, latenessMs });
+    // Zeros too: what was expected of an hour before a removal came to light must not stay.
+    return [...byMeter].map(([meter, sum]) => ({ hour, meter, ...sum }));
   });
+}
+
+export interface CoverageWithin {
+  readonly meter: string;
+  /** In order, none over the end of an hour. */
+  readonly windows: readonly Stretch[];
+  readonly latenessMs: number;
+  /** What was expected of hours of the span, as it is stored; of others nothing is told. */
+  readonly expected: ReadonlyMap<number, number>;
+}
+
+/** Of one meter, hours cut into windows, which add up to what is stored of them. */
+export async function readCoverageWithin(
+  store: UsageStore,
+  span: Span,
+  { meter, windows, latenessMs, expected }: CoverageWithin,
+): Promise<(Stretch & Covered)[]> {
+  const ups = await readUps(store, span);
+  const feeds = (await readFeeds(store, span.cluster)).filter((feed) => feed.meter === meter);
+  const heard = { ups, feeds, latenessMs };
+  await addSilentTargets(store, span, heard);
+  const ends = new Map<number, number>();
+  for (const [hour, stored] of expected) {
+    const whole = coverageOf({ from: hour, to: hour + HOUR_MS }, heard).get(meter);
+    // Less was expected of an hour that went on.
+    ends.set(hour, (whole?.expectedMs ?? 0) > stored ? newestSuccess(hour, ups) : hour + HOUR_MS);
+  }
+  return windows.flatMap((window) => {
+    const to = Math.min(window.to, ends.get(startOfHour(window.from)) ?? 0);
+    const sum = to > window.from ? coverageOf({ from: window.from, to }, heard).get(meter) : undefined;
+    return sum === undefined ? [] : [{ ...window, ...sum }];
+  });
+}
+
+interface Covered {
+  readonly coveredMs: number;
+  readonly expectedMs: number;
 }
 
 interface Heard {
@@ -84,17 +123,14 @@ interface Heard {
   readonly latenessMs: number;
 }
 
-function coverageOf(
-  { hour, end }: { readonly hour: number; readonly end: number },
-  { ups, feeds, latenessMs }: Heard,
-): MeterCoverage[] {
-  const stretch = { from: hour, to: end };
-  const byTarget = new Map<string, { coveredMs: number; expectedMs: number }>();
+/** By meter. */
+function coverageOf(stretch: Stretch, { ups, feeds, latenessMs }: Heard): ReadonlyMap<string, Covered> {
+  const byTarget = new Map<string, Covered>();
   const byMeter = new Map<string, { coveredMs: number; expectedMs: number }>();
   for (const { meter, target, firstScrape } of feeds) {
     let seen = byTarget.get(target);
     if (seen === undefined) {
-      const near = bearingOn(hour, ups.get(target) ?? []);
+      const near = bearingOn(stretch, ups.get(target) ?? []);
       seen = {
         coveredMs: coveredMs(near, stretch),
         expectedMs: expectedMs(near, stretch, { firstScrape, latenessMs }),
@@ -106,14 +142,13 @@ function coverageOf(
     sum.expectedMs += seen.expectedMs;
     byMeter.set(meter, sum);
   }
-  // Zeros too: what was expected of an hour before a removal came to light must not stay.
-  return [...byMeter].map(([meter, sum]) => ({ hour, meter, ...sum }));
+  return byMeter;
 }
 
-/** What was heard around the hour, and the last before it: what lies further away says nothing about it. */
-function bearingOn(hour: number, ups: readonly UpSample[]): readonly UpSample[] {
-  const near = firstAfter(ups, hour - GAP_MS);
-  return ups.slice(Math.max(0, near - 1), firstAfter(ups, hour + HOUR_MS + GAP_MS));
+/** What was heard around the stretch, and the last before it: what lies further away says nothing of it. */
+function bearingOn({ from, to }: Stretch, ups: readonly UpSample[]): readonly UpSample[] {
+  const near = firstAfter(ups, from - GAP_MS);
+  return ups.slice(Math.max(0, near - 1), firstAfter(ups, to + GAP_MS));
 }
 
 /** Index of the first one later than t. */

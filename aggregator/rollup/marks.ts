@@ -3,7 +3,7 @@
  * source. A set like every other table: the largest mark of a source and the largest one honoured are all
  * that stays, so a mark that comes in while an earlier one is being honoured is still open afterwards.
  */
-import type { UsageStore } from '../store/usage-store.ts';
+import type { ReadOptions, UsageStore } from '../store/usage-store.ts';
 
 export interface Mark {
   readonly cluster: string;
@@ -37,11 +37,16 @@ export async function honourMarks(
   );
 }
 
-/** Marks not yet honoured, oldest hour first; of one cluster if it is named. */
+export interface WantedMarks extends ReadOptions {
+  /** Of this one alone. */
+  readonly cluster?: string;
+}
+
+/** Marks not yet honoured, oldest hour first. */
 export async function readOpenMarks(
   store: UsageStore,
   table: MarkTable,
-  cluster?: string,
+  { cluster, ...options }: WantedMarks = {},
 ): Promise<readonly Mark[]> {
   const where = cluster === undefined ? '' : 'WHERE cluster = {cluster:String}';
   const rows = await store.rows<{ cluster: string; seconds: number; source: string; newest: string }>(
@@ -49,6 +54,7 @@ export async function readOpenMarks(
      FROM ${table.name} ${where}
      GROUP BY cluster, hour, source HAVING newest > max(${table.done}) ORDER BY cluster, hour`,
     cluster === undefined ? {} : { cluster },
+    options,
   );
   return rows.map((row) => ({
     cluster: row.cluster,

@@ -2,7 +2,8 @@
  * For whoever wants to see where usage comes from: what a fold says, with the series and the sample it says
  * it of, on its way to the parts. Nothing of this runs unless somebody asks.
  */
-import type { SeriesMeta } from './span-inputs.ts';
+import type { MeteringSettings } from '../../core/metering/settings.ts';
+import type { SeriesMeta, SpanInputs } from './span-inputs.ts';
 import type { UnitSample, UsageSink } from './series-fold.ts';
 import type { SeriesKey } from './span.ts';
 
@@ -15,6 +16,8 @@ export interface ObservedSeries {
 
 /** The sample is the newest that was taken in, and the caller's own: copy what is kept. */
 export interface UsageObserver {
+  /** The span that is folded next, with what it is folded from. */
+  begin(inputs: SpanInputs, settings: MeteringSettings): void;
   /** `quantity` on (from, to], in base units. */
   usage(
     series: ObservedSeries,

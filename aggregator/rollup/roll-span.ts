@@ -3,8 +3,8 @@
  * time, and doing it twice is harmless.
  *
  * Order of the durable steps: marks for the hours that a changed closing changes, closings, those marks
- * again, parts, sums, coverage, marks for the ledger. A crash anywhere leaves the units marked, and they are
- * done again.
+ * again, details, parts, sums, coverage, marks for the ledger. A crash anywhere leaves the units marked, and
+ * they are done again.
  *
  * The version is the store's time before anything is read, and above whatever the units were written with: of
  * two results that of the later reading stays. What a process cannot see is what another one writes between
@@ -16,6 +16,7 @@ import { HOUR_MS } from '../../core/metering/hour.ts';
 import { KeptHours } from '../ledger/erasure/kept-hours.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { nextHours, readClosingsOf, writeClosings } from './closings.ts';
+import { writeDetails } from './detail-writer.ts';
 import { convertSpan, type ConvertOptions, type UnitUsage } from './convert.ts';
 import { readCoverage } from './coverage.ts';
 import type { Closing } from './series-fold.ts';
@@ -26,6 +27,8 @@ import { writeCoverage, writeMeasured, writeParts } from './usage-writer.ts';
 export interface RollSpanOptions extends ConvertOptions {
   /** Read before the span was planned. */
   readonly kept: KeptHours;
+  /** Units are replaced as a whole. */
+  readonly only?: undefined;
   /** A span of the newest hour of its cluster alone: nothing follows it yet, so its closings can wait. */
   readonly isOpen: boolean;
   /** The newest hour of the cluster: it has no closings while it is open, but starts from these. */
@@ -61,6 +64,7 @@ export async function rollSpan(
     await writeClosings(store, span.cluster, { units, version });
     await options.mark(following);
   }
+  await writeDetails(store, span, { units, version, kept });
   const hours = await writeParts(store, span, { units, version, kept });
   await writeMeasured(store, span, { units, version, kept });
   await writeCoverage(store, span.cluster, { coverage, version });

@@ -9,7 +9,7 @@ import { HOUR_MS } from '../../core/metering/hour.ts';
 import type { MeteringSettings } from '../../core/metering/settings.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
-import { retried } from '../../core/runtime/retry.ts';
+import type { IsMine } from '../coordination/members.ts';
 import { KeptHours } from '../ledger/erasure/kept-hours.ts';
 import { markHours } from '../ledger/hour-marks.ts';
 import { frozenBefore } from '../store/retention.ts';
@@ -18,21 +18,18 @@ import { MarkSource } from './marks.ts';
 import { rollSpan } from './roll-span.ts';
 import { SilentHours } from './silent-hours.ts';
 import { SeriesCache } from './span-inputs.ts';
-import { SpanPlanner, type SpanBounds } from './span-planner.ts';
+import { ofOneSetting, SpanPlanner, type SpanBounds } from './span-planner.ts';
 import { hoursOf, type Span } from './span.ts';
 import {
   journalPosition,
   markUnits,
+  newestHours,
   openMarks,
   unmarkUnits,
   waitsForJournal,
   type UnitMark,
 } from './unit-marks.ts';
 
-/** What a pass may take of the time: after one of 2 s the next waits 4 s. */
-const REST_PER_WORK = 2;
-const MIN_REST_MS = 1_000;
-const MAX_REST_MS = 30_000;
 /** Marks honoured are told in one go; a crash before costs doing these units again. */
 const UNMARK_EVERY = 100;
 
@@ -50,6 +47,8 @@ export interface PassOptions {
    * them.
    */
   readonly finishBefore?: number | ReadonlyMap<string, number>;
+  /** Units that other processes do are left to them. */
+  readonly isMine?: IsMine | undefined;
 }
 
 /** The newest hour of a cluster. */
@@ -84,33 +83,24 @@ export class RollUp {
 
   /** Roll up whatever is marked, until the signal aborts; the number of units done. */
   async pass(signal?: AbortSignal, options: PassOptions = {}): Promise<number> {
-    const marks = await this.#marksToHonour();
-    const newest = await this.#newestHours();
+    const marks = await this.#marksToHonour(options.isMine);
+    // After the marks, so that none of these lies beyond the newest.
+    const newest = await newestHours(this.#store);
     const open = await this.#openSince();
     let done = 0;
     for (const [cluster, ofCluster] of Map.groupBy(marks, (mark) => mark.cluster)) {
       const hour = newest.get(cluster) ?? 0;
       const isOpen = hour >= open && hour >= finishBefore(cluster, options);
-      done += await this.#cluster(ofCluster, { cluster, hour, isOpen }, signal);
+      done += await this.#cluster(ofCluster, { cluster, hour, isOpen }, { ...options, signal });
     }
     return done;
   }
 
-  /**
-   * Passes until the signal aborts, leaving the machine to others most of the time. Waits for a store that is
-   * away.
-   */
-  async run(signal: AbortSignal): Promise<void> {
-    const retrying = { operation: 'roll up', clock: this.#clock, facts: this.#facts, signal };
-    while (!signal.aborted) {
-      const begin = this.#clock.now();
-      await retried(() => this.pass(signal), retrying);
-      const rest = (this.#clock.now() - begin) * REST_PER_WORK;
-      await this.#clock.sleep(Math.min(MAX_REST_MS, Math.max(MIN_REST_MS, rest)), signal);
-    }
-  }
-
-  async #cluster(marks: readonly UnitMark[], newest: NewestUnit, signal?: AbortSignal): Promise<number> {
+  async #cluster(
+    marks: readonly UnitMark[],
+    newest: NewestUnit,
+    { signal, isMine }: Pick<PassOptions, 'isMine'> & { readonly signal: AbortSignal | undefined },
+  ): Promise<number> {
     const planner = new SpanPlanner(this.#store, newest.cluster, this.#bounds);
     const waiting = new Map([...Map.groupBy(marks, (mark) => mark.hour)]);
     const honoured: UnitMark[] = [];
@@ -124,7 +114,8 @@ export class RollUp {
       }
       const closed = hours.filter((hour) => !newest.isOpen || hour !== newest.hour);
       const kept = await KeptHours.read(this.#store);
-      const span = await planner.next(kept.together(newest.cluster, this.#ofOneSetting(closed)));
+      const together = kept.together(newest.cluster, ofOneSetting(closed, this.#settingsAt));
+      const span = await planner.next(together);
       const followUps = await this.#roll(span, { isOpen: false, openHour: newest.hour, kept });
       if (followUps === undefined) continue;
       const ofSpan = hoursOf(span);
@@ -132,18 +123,12 @@ export class RollUp {
       for (const hour of ofSpan) waiting.delete(hour);
       if (honoured.length >= UNMARK_EVERY)
         await unmarkUnits(this.#store, honoured.splice(0), this.#clock.now());
-      for (const mark of followUps) waiting.set(mark.hour, [...(waiting.get(mark.hour) ?? []), mark]);
+      for (const mark of followUps.filter(({ cluster, hour }) => isMine?.(cluster, hour) !== false))
+        waiting.set(mark.hour, [...(waiting.get(mark.hour) ?? []), mark]);
       done += ofSpan.length;
     }
     await unmarkUnits(this.#store, honoured, this.#clock.now());
     return done;
-  }
-
-  /** Hours up to where the settings change. */
-  #ofOneSetting(hours: readonly number[]): readonly number[] {
-    const settings = this.#settingsAt(hours[0] ?? 0);
-    const end = hours.findIndex((hour) => this.#settingsAt(hour) !== settings);
-    return end < 0 ? hours : hours.slice(0, end);
   }
 
   async #refresh({ cluster, hour }: NewestUnit, marks: readonly UnitMark[]): Promise<number> {
@@ -189,9 +174,10 @@ export class RollUp {
     return followUps;
   }
 
-  async #marksToHonour(): Promise<readonly UnitMark[]> {
+  async #marksToHonour(isMine: IsMine = () => true): Promise<readonly UnitMark[]> {
     const floor = await frozenBefore(this.#store);
-    const unfrozen = await this.#unfrozen(await openMarks(this.#store), floor);
+    const open = (await openMarks(this.#store)).filter(({ cluster, hour }) => isMine(cluster, hour));
+    const unfrozen = await this.#unfrozen(open, floor);
     const marks = await this.#honourable(unfrozen);
     const silent = [...(await this.#silentHours.beside(marks))].flatMap(([cluster, hours]) =>
       this.#marks.marks(
@@ -200,7 +186,7 @@ export class RollUp {
       ),
     );
     await markUnits(this.#store, silent);
-    return [...marks, ...silent];
+    return [...marks, ...silent.filter(({ cluster, hour }) => isMine(cluster, hour))];
   }
 
   /** An hour whose samples are past their retention stays as it is; its marks are taken off and told. */
@@ -216,14 +202,6 @@ export class RollUp {
   #tellFrozen(cluster: string, hours: Iterable<number>, reason: string): void {
     for (const hour of hours)
       this.#facts.event('hourFrozen', { cluster, hour: new Date(hour).toISOString(), reason });
-  }
-
-  /** Read after the marks, so that none of these lies beyond the newest. */
-  async #newestHours(): Promise<Map<string, number>> {
-    const rows = await this.#store.rows<{ cluster: string; newest: number }>(
-      'SELECT cluster, toUnixTimestamp(max(hour)) AS newest FROM unit_mark GROUP BY cluster',
-    );
-    return new Map(rows.map((row) => [row.cluster, row.newest * 1000]));
   }
 
   /**

@@ -5,17 +5,33 @@
 import { meterNamed, type MeterDefinition } from '../../core/metering/catalogue.ts';
 import type { MeteringSettings } from '../../core/metering/settings.ts';
 import { invariant } from '../../core/runtime/errors.ts';
-import { Ownership } from '../attribution/ownership.ts';
-import { readSightings } from '../attribution/sightings.ts';
+import {
+  Breakdown,
+  claimSubject,
+  mayHaveOwner,
+  podSubject,
+  type SeriesDetail,
+} from '../attribution/breakdown.ts';
+import { DETAILS, subjectOf, TENANT_LABELS } from '../attribution/histories.ts';
+import type { Sighting } from '../attribution/history.ts';
+import { Ownership, type LabelSighting } from '../attribution/ownership.ts';
+import { readSightings, type Stretch } from '../attribution/sightings.ts';
 import type { BirthEvidence } from '../conversion/counter.ts';
 import { EVERYTHING_KEPT, type KeptHours } from '../ledger/erasure/kept-hours.ts';
+import { idsIn } from '../store/ids.ts';
 import { decodedRows, fixedRows } from '../store/row-binary.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { readBirths } from './births.ts';
 import { readClosingsBefore } from './closings.ts';
 import { ProcessStarts, readProcessStarts } from './process-starts.ts';
+import { samplesIn, samplesParameters, type SeriesChoice } from './series-choice.ts';
+import { DETAIL_LABELS, detailOf } from './series-detail.ts';
 import type { Closing } from './series-fold.ts';
 import { IN_SPAN, spanParameters, type SeriesKey, type Span } from './span.ts';
+
+/** Series asked for by name in one statement, and in how many. */
+const CHUNK = 2_000;
+const MAX_CHUNKS = 5;
 
 export interface SeriesMeta {
   readonly meter: MeterDefinition;
@@ -24,6 +40,7 @@ export interface SeriesMeta {
   readonly podKey: string;
   /** For rows that end with their pod. */
   readonly podUid: string;
+  readonly detail: SeriesDetail;
 }
 
 export interface SpanInputs {
@@ -33,6 +50,7 @@ export interface SpanInputs {
   readonly births: ReadonlyMap<SeriesKey, BirthEvidence>;
   readonly hostNetwork: ReadonlySet<string>;
   readonly ownership: Ownership;
+  readonly breakdown: Breakdown;
   readonly processStarts: ProcessStarts;
   /** Keys of `podEndKey`. */
   readonly podEnds: ReadonlySet<string>;
@@ -60,13 +78,18 @@ export class SeriesCache {
 export async function readSpanInputs(
   store: UsageStore,
   span: Span,
-  options: { settings: MeteringSettings; cache: SeriesCache; kept?: KeptHours | undefined },
+  options: {
+    readonly settings: MeteringSettings;
+    readonly cache: SeriesCache;
+    readonly kept?: KeptHours | undefined;
+    readonly only?: SeriesChoice | undefined;
+  },
 ): Promise<SpanInputs> {
-  const { settings, cache, kept = EVERYTHING_KEPT } = options;
-  const { series, starts } = await readSeries(store, span, cache);
+  const { settings, cache, kept = EVERYTHING_KEPT, only } = options;
+  const { series, starts } = await readSeries(store, span, { cache, only });
   if (series.size === 0) return nothing(settings);
-  const births = await readBirths(store, span, settings.latenessMs);
-  const closings = await readClosingsBefore(store, span, { series, isNew: (key) => births.has(key) });
+  const births = await readBirths(store, span, { latenessMs: settings.latenessMs, only });
+  const closings = await readClosingsBefore(store, span, { series, isNew: (key) => births.has(key), only });
   const metas = [...series.values()];
   const hasProcesses = metas.some((meta) => meta.meter.birth === 'process' && !meta.delta);
   const processStarts = hasProcesses ? await readProcessStarts(store, span) : new ProcessStarts();
@@ -78,9 +101,7 @@ export async function readSpanInputs(
     const known = { closing: closings.get(key), birth: births.get(key), start: starts.get(key) };
     from = Math.min(from, earliestUsage(meta, known, processStarts.earliest));
   }
-  const namespaces = new Set(metas.map((meta) => meta.namespace));
-  const unit = { cluster: span.cluster, hour: span.last };
-  const sightings = await readSightings(store, { unit, from, namespaces });
+  const stretch = { unit: { cluster: span.cluster, hour: span.last }, from };
   return {
     series,
     closings,
@@ -88,11 +109,49 @@ export async function readSpanInputs(
     hostNetwork: await readHostNetwork(store, span.cluster),
     ownership: new Ownership(
       settings.platformNamespaces,
-      kept.withOwnersOfErasedHours(span.cluster, sightings),
+      kept.withOwnersOfErasedHours(span.cluster, await readLabels(store, stretch, metas)),
     ),
+    breakdown: new Breakdown(await readDetails(store, stretch, metas)),
     processStarts,
     podEnds,
   };
+}
+
+async function readLabels(
+  store: UsageStore,
+  stretch: Stretch,
+  metas: readonly SeriesMeta[],
+): Promise<Map<string, readonly LabelSighting[]>> {
+  const subjects = new Set(metas.map((meta) => meta.namespace));
+  const sightings = await readSightings(store, TENANT_LABELS, { ...stretch, subjects });
+  return new Map(
+    [...sightings].map(([namespace, seen]) => [
+      namespace,
+      seen.map(({ t, value }) => ({ t, tenant: value })),
+    ]),
+  );
+}
+
+/** Of pods and claims, and then of what owns the pods. */
+async function readDetails(
+  store: UsageStore,
+  stretch: Stretch,
+  metas: readonly SeriesMeta[],
+): Promise<ReadonlyMap<string, readonly Sighting[]>> {
+  const subjects = new Set<string>();
+  for (const { detail } of metas) {
+    if (detail.pod !== '' && detail.workload === '') subjects.add(podSubject(detail));
+    if (detail.claim !== '') subjects.add(claimSubject(detail));
+  }
+  if (subjects.size === 0) return new Map();
+  const own = await readSightings(store, DETAILS, { ...stretch, subjects });
+  const owners = new Set<string>();
+  for (const [subject, seen] of own) {
+    const namespace = subject.slice(0, subject.indexOf('/'));
+    for (const { value } of seen) if (mayHaveOwner(value)) owners.add(subjectOf(namespace, value));
+  }
+  if (owners.size === 0) return own;
+  return new Map([...own, ...(await readSightings(store, DETAILS, { ...stretch, subjects: owners }))]);
 }
 
 interface KnownOfSeries {
@@ -125,6 +184,7 @@ function nothing(settings: MeteringSettings): SpanInputs {
     births: new Map(),
     hostNetwork: new Set(),
     ownership: new Ownership(settings.platformNamespaces, new Map()),
+    breakdown: new Breakdown(new Map()),
     processStarts: new ProcessStarts(),
     podEnds: new Set(),
   };
@@ -133,14 +193,14 @@ function nothing(settings: MeteringSettings): SpanInputs {
 async function readSeries(
   store: UsageStore,
   span: Span,
-  cache: SeriesCache,
+  { cache, only }: { readonly cache: SeriesCache; readonly only: SeriesChoice | undefined },
 ): Promise<{ series: Map<SeriesKey, SeriesMeta>; starts: ReadonlyMap<SeriesKey, number> }> {
   const keys: SeriesKey[] = [];
   const starts = new Map<SeriesKey, number>();
   // series 16, earliest start 8
   const ids = store.rowBinary(
-    `SELECT series, minIf(start, start > 0) FROM samples WHERE ${IN_SPAN} GROUP BY series`,
-    spanParameters(span),
+    `SELECT series, minIf(start, start > 0) FROM samples WHERE ${samplesIn(only)} GROUP BY series`,
+    samplesParameters(span, only),
   );
   for await (const { bytes, view } of fixedRows(ids, 24)) {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -158,9 +218,11 @@ async function readSeries(
     return meta === undefined;
   });
   if (unknown.length === 0) return { series: found, starts };
-  for (const [key, meta] of await readMetas(store, span)) {
-    cache.set(key, meta);
-    found.set(key, meta);
+  for (const keys of wantedIn(unknown)) {
+    for (const [key, meta] of await readMetas(store, span, { keys, only })) {
+      cache.set(key, meta);
+      found.set(key, meta);
+    }
   }
   invariant(
     keys.every((key) => found.has(key)),
@@ -169,13 +231,31 @@ async function readSeries(
   return { series: found, starts };
 }
 
-async function readMetas(store: UsageStore, span: Span): Promise<Map<SeriesKey, SeriesMeta>> {
+/** What to ask for at once: a few series by name, many by asking for all of the span (undefined). */
+function wantedIn(unknown: readonly SeriesKey[]): readonly (readonly SeriesKey[] | undefined)[] {
+  const chunks = Math.ceil(unknown.length / CHUNK);
+  if (chunks > MAX_CHUNKS) return [undefined];
+  return Array.from({ length: chunks }, (_, i) => unknown.slice(i * CHUNK, (i + 1) * CHUNK));
+}
+
+async function readMetas(
+  store: UsageStore,
+  span: Span,
+  {
+    keys,
+    only,
+  }: { readonly keys: readonly SeriesKey[] | undefined; readonly only: SeriesChoice | undefined },
+): Promise<Map<SeriesKey, SeriesMeta>> {
+  const wanted =
+    keys === undefined ? `(SELECT series FROM samples WHERE ${samplesIn(only)})` : idsIn('series');
+  const series = (keys ?? []).map((key) => Buffer.from(key, 'latin1').toString('hex'));
   const rows = store.rowBinary(
-    `SELECT series, any(meter), any(delta), any(toString(namespace)), max(pod_key), max(labels['uid'])
+    `SELECT series, any(meter), any(delta), any(toString(namespace)), max(pod_key), max(labels['uid']),
+       ${DETAIL_LABELS.map((name) => `max(labels['${name}'])`).join(', ')}
      FROM series
-     WHERE cluster = {cluster:String} AND series IN (SELECT series FROM samples WHERE ${IN_SPAN})
+     WHERE cluster = {cluster:String} AND series IN ${wanted}
      GROUP BY series`,
-    spanParameters(span),
+    { ...samplesParameters(span, only), ...(keys !== undefined && { series }) },
   );
   const metas = new Map<SeriesKey, SeriesMeta>();
   const decoded = decodedRows(rows, (cursor) => {
@@ -188,13 +268,14 @@ async function readMetas(store: UsageStore, span: Span): Promise<Map<SeriesKey, 
       namespace: cursor.string(),
       podKey: cursor.string(),
       podUid: cursor.string(),
+      labels: new Map(DETAIL_LABELS.map((name) => [name, cursor.string()])),
     };
   });
   for await (const batch of decoded) {
-    for (const { key, meter: name, ...rest } of batch) {
+    for (const { key, meter: name, labels, ...rest } of batch) {
       const meter = meterNamed(name);
       invariant(meter !== undefined, `stored meter ${name} is in the catalogue`);
-      metas.set(key, { meter, ...rest });
+      metas.set(key, { meter, ...rest, detail: detailOf(meter, rest.namespace, labels) });
     }
   }
   return metas;

@@ -5,6 +5,7 @@
  * by itself.
  */
 import { HOUR_MS } from '../../core/metering/hour.ts';
+import type { MeteringSettings } from '../../core/metering/settings.ts';
 import { invariant } from '../../core/runtime/errors.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { spanParameters, type Span } from './span.ts';
@@ -19,6 +20,8 @@ const MAX_SPAN_SAMPLES = 1_000_000;
 export interface SpanBounds {
   readonly hours?: number | undefined;
   readonly samples?: number | undefined;
+  /** Stored rows by hour, as far as they were counted before. */
+  readonly counts?: ReadonlyMap<number, number> | undefined;
 }
 
 /** For one cluster. What it counts it remembers: make one for each pass. */
@@ -27,13 +30,14 @@ export class SpanPlanner {
   readonly #cluster: string;
   readonly #maxHours: number;
   readonly #maxSamples: number;
-  readonly #counts = new Map<number, number>();
+  readonly #counts: Map<number, number>;
 
   constructor(store: UsageStore, cluster: string, bounds: SpanBounds = {}) {
     this.#store = store;
     this.#cluster = cluster;
     this.#maxHours = bounds.hours ?? MAX_SPAN_HOURS;
     this.#maxSamples = bounds.samples ?? MAX_SPAN_SAMPLES;
+    this.#counts = new Map(bounds.counts);
     invariant(this.#maxHours >= 1 && this.#maxHours <= MAX_SPAN_HOURS, 'a span has 1 to 48 hours');
   }
 
@@ -65,6 +69,16 @@ export class SpanPlanner {
     for (const hour of uncounted) this.#counts.set(hour, 0);
     for (const { seconds, n } of rows) this.#counts.set(seconds * 1000, Number(n));
   }
+}
+
+/** The first of these hours, up to where their settings are others. */
+export function ofOneSetting(
+  hours: readonly number[],
+  settingsAt: (hour: number) => MeteringSettings,
+): readonly number[] {
+  const settings = settingsAt(hours[0] ?? 0);
+  const end = hours.findIndex((hour) => settingsAt(hour) !== settings);
+  return end < 0 ? hours : hours.slice(0, end);
 }
 
 function consecutive(hours: readonly number[]): readonly number[] {

@@ -30,6 +30,14 @@ export async function openMarks(store: UsageStore): Promise<readonly UnitMark[]>
   return await readOpenMarks(store, UNITS);
 }
 
+/** The newest hour that was ever marked, by cluster: the one that may be open. */
+export async function newestHours(store: UsageStore): Promise<ReadonlyMap<string, number>> {
+  const rows = await store.rows<{ cluster: string; newest: number }>(
+    'SELECT cluster, toUnixTimestamp(max(hour)) AS newest FROM unit_mark GROUP BY cluster',
+  );
+  return new Map(rows.map((row) => [row.cluster, row.newest * 1000]));
+}
+
 /** True for marks of the log; those of a roll-up or a restart stand for what is stored already. */
 export function waitsForJournal(source: string): boolean {
   return !source.startsWith('rollup:') && !source.startsWith('restart:');
@@ -47,13 +55,17 @@ export async function remarkRolledSince(store: UsageStore, sinceMs: number, sour
   );
 }
 
+/** Batches of a process that was frozen may come after those of the one that has read on, but not so many. */
+const NEWEST_BATCHES = 100;
+
 /** One past the newest offset of each source that is stored with everything belonging to it. */
 export async function journalPosition(store: UsageStore, source: string): Promise<bigint> {
   const slash = source.lastIndexOf('/');
-  const [row] = await store.rows<{ next: string }>(
-    `SELECT last_offset + 1 AS next FROM batch WHERE topic = {topic:String} AND partition = {partition:UInt16}
-     ORDER BY topic DESC, partition DESC, first_offset DESC LIMIT 1`,
-    { topic: source.slice(0, slash), partition: Number(source.slice(slash + 1)) },
+  const [row] = await store.rows<{ batches: string; next: string }>(
+    `SELECT count() AS batches, max(last_offset) + 1 AS next FROM (
+       SELECT last_offset FROM batch WHERE topic = {topic:String} AND partition = {partition:UInt16}
+       ORDER BY topic DESC, partition DESC, first_offset DESC LIMIT {newest:UInt32})`,
+    { topic: source.slice(0, slash), partition: Number(source.slice(slash + 1)), newest: NEWEST_BATCHES },
   );
-  return row === undefined ? 0n : BigInt(row.next);
+  return row === undefined || row.batches === '0' ? 0n : BigInt(row.next);
 }

@@ -3,15 +3,16 @@
  * under one version that was taken before its inputs were read. Of two results that of the later reading
  * stays, whichever is written last.
  */
-import { blockStructure, int128Column, nativeBlock, type Column } from '../store/native-block.ts';
+import { int128Column, type Column } from '../store/native-block.ts';
 import type { KeptHours } from '../ledger/erasure/kept-hours.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import type { UnitUsage } from './convert.ts';
 import type { MeterCoverage } from './coverage.ts';
 import { spanParameters, type Span } from './span.ts';
+import { insertUnitRows, timeColumns, type Written } from './unit-block.ts';
 import type { UsagePart } from './usage-parts.ts';
 
-const UNITS = `cluster = {cluster:String}
+export const UNITS = `cluster = {cluster:String}
   AND unit >= toDateTime({first:Int64}, 'UTC') AND unit <= toDateTime({last:Int64}, 'UTC')`;
 
 interface PartOfUnit extends UsagePart {
@@ -76,23 +77,14 @@ async function readPartKeys(store: UsageStore, span: Span): Promise<PartOfUnit[]
   }));
 }
 
-async function insertParts(
-  store: UsageStore,
-  parts: readonly PartOfUnit[],
-  written: { readonly cluster: string; readonly version: bigint },
-): Promise<void> {
+async function insertParts(store: UsageStore, parts: readonly PartOfUnit[], written: Written): Promise<void> {
   const text = (name: 'tenant' | 'namespace' | 'meter'): Column => ({
     name,
     type: 'String',
     data: parts.map((part) => part[name]),
   });
-  const time = (name: 'unit' | 'hour'): Column => ({
-    name,
-    type: 'UInt32',
-    data: Uint32Array.from(parts, (part) => part[name] / 1000),
-  });
   const columns: Column[] = [
-    ...[time('unit'), time('hour'), text('tenant'), text('namespace'), text('meter')],
+    ...[...timeColumns(parts), text('tenant'), text('namespace'), text('meter')],
     ...([0, 1, 2, 3] as const).map((i) =>
       int128Column(
         `q${i}`,
@@ -106,18 +98,7 @@ async function insertParts(
     { name: 'samples', type: 'UInt64', data: BigUint64Array.from(parts, (part) => BigInt(part.samples)) },
     { name: 'flags', type: 'UInt32', data: Uint32Array.from(parts, (part) => part.flags) },
   ];
-  const names = columns.map((column) => column.name);
-  await store.insertBlock({
-    table: 'usage_parts',
-    columns: [...names, 'cluster', 'version'],
-    structure: blockStructure(columns),
-    select: [
-      ...["toDateTime(unit, 'UTC')", "toDateTime(hour, 'UTC')", ...names.slice(2)],
-      ...['{cluster:String}', '{version:UInt64}'],
-    ],
-    parameters: { ...written },
-    block: nativeBlock(parts.length, columns),
-  });
+  await insertUnitRows(store, { table: 'usage_parts', rows: parts.length, columns }, written);
 }
 
 /**

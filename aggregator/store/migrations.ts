@@ -18,6 +18,9 @@ import { prepareSnapshot, schemaDrift, takeSnapshot } from './schema-drift.ts';
 import { splitStatements } from './sql-statements.ts';
 import type { UsageStore } from './usage-store.ts';
 
+/** Of this program. */
+export const SCHEMA_DIRECTORY = join(import.meta.dirname, 'schema');
+
 export interface Migration {
   readonly version: number;
   readonly name: string;

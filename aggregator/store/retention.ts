@@ -8,6 +8,7 @@
  *   samples, ends of pods, quarantine    the raw retention and the lateness
  *   usage by the hour and its evidence   `hoursRetentionMs`, by whole months
  *   labels of series, the journal, marks those that speak of such hours alone
+ *   usage broken down                    `detailRetentionMs`, by whole months, whatever else is kept
  *   usage by the day, the ledger, closes, statements and other decisions: for ever; nothing here drops them
  *
  * Hours below the floor of the samples can no longer see them and are frozen. Hours below the floor of the
@@ -19,6 +20,7 @@
 import { periodOf, periodStart } from '../../core/metering/period.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
+import type { WriteRight } from '../coordination/writer.ts';
 import { appendFloor, closedBefore, readLastClose } from '../ledger/decisions.ts';
 import { partsKeptFrom } from '../ledger/erasure/kept-hours.ts';
 import { openHours } from '../ledger/hour-marks.ts';
@@ -27,13 +29,16 @@ import type { Quiet, QuietMoment } from '../ledger/quiet.ts';
 import { SilentHours } from '../rollup/silent-hours.ts';
 import { openMarks } from '../rollup/unit-marks.ts';
 import type { UsageStore } from './usage-store.ts';
+import { DAY_MS } from '../../core/metering/hour.ts';
 
-const DAY_MS = 86_400_000;
+/** How long usage broken down by workload, destination and storage class is kept. */
+export const DETAIL_RETENTION_MS = 100 * DAY_MS;
 
 export interface RetentionConfig {
   readonly rawRetentionMs: number;
   readonly hoursRetentionMs: number;
   readonly latenessMs: number;
+  readonly detailRetentionMs?: number | undefined;
 }
 
 /** Tables by what their partitions hold: days (20261122) or months (202611). */
@@ -73,6 +78,8 @@ export interface RetentionDeps {
   readonly clock: Clock;
   readonly facts: FactSink;
   readonly quiet: Quiet;
+  /** Where the store is shared: who may decide. */
+  readonly right?: WriteRight | undefined;
 }
 
 export class Retention {
@@ -81,6 +88,7 @@ export class Retention {
   readonly #clock: Clock;
   readonly #facts: FactSink;
   readonly #quiet: Quiet;
+  readonly #right: WriteRight | undefined;
   /** The floor under the hours for which rows were last looked through. */
   #trimmedTo = 0;
   /** Holds were last looked through at this time. */
@@ -92,6 +100,7 @@ export class Retention {
     this.#clock = deps.clock;
     this.#facts = deps.facts;
     this.#quiet = deps.quiet;
+    this.#right = deps.right;
   }
 
   /** Drop what is past its time. Called now and then, and harmless at any time. */
@@ -104,6 +113,7 @@ export class Retention {
     await this.#drop('quarantine', monthOf(floor));
     const hoursFloor = await this.#raiseHoursFloor(newest, floor);
     for (const table of BY_MONTH) await this.#drop(table, monthOf(hoursFloor));
+    await this.#dropDetails(newest, floor);
     await this.#trim(hoursFloor);
   }
 
@@ -111,14 +121,14 @@ export class Retention {
   async #raiseFloor(newest: number): Promise<number> {
     return await this.#raise(await frozenBefore(this.#store), {
       possible: () => this.#possibleFloor(newest),
-      append: (floor, { cut }) => appendFloor(this.#store, { kind: 'floor', floor, cut }),
+      append: (floor, { cut }) => appendFloor(this.#store, { kind: 'floor', floor, cut }, this.#right),
     });
   }
 
   async #raiseHoursFloor(newest: number, floor: number): Promise<number> {
     return await this.#raise(await partsKeptFrom(this.#store), {
       possible: () => this.#possibleHoursFloor(newest, floor),
-      append: (hours, { cut }) => appendFloor(this.#store, { kind: 'hours', floor: hours, cut }),
+      append: (hours, { cut }) => appendFloor(this.#store, { kind: 'hours', floor: hours, cut }, this.#right),
     });
   }
 
@@ -184,6 +194,16 @@ export class Retention {
     const silent = [...(await silentHours.beside(marks)).values()].flat();
     const hours = [...marks.map(({ hour }) => hour), ...silent.filter((hour) => hour >= floor)];
     return hours.reduce((oldest, hour) => Math.min(oldest, hour), Infinity);
+  }
+
+  /**
+   * No floor is written down: nothing is billed by details, and a late sample brings back no more than the
+   * next run drops. What they are made of stays while an hour can be rolled up.
+   */
+  async #dropDetails(newest: number, samplesFloor: number): Promise<void> {
+    const floor = newest - (this.#config.detailRetentionMs ?? DETAIL_RETENTION_MS);
+    await this.#drop('detail_parts', monthOf(floor));
+    await this.#drop('detail_history', monthOf(Math.min(floor, samplesFloor)));
   }
 
   /** Partitions below `first`, which is named as they are. */

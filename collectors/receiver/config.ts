@@ -5,13 +5,13 @@
  */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { DAY_MS } from '../../core/metering/hour.ts';
 import { FUTURE_TOLERANCE_MS } from '../../core/metering/settings.ts';
 import { loadConfig } from '../../core/runtime/config.ts';
 import { MeteringError } from '../../core/runtime/errors.ts';
 import { type Secret, secretSchema } from '../../core/runtime/secret.ts';
 
 const MIB = 1024 * 1024;
-const DAY_MS = 86_400_000;
 const MAX_BYTES = 256 * MIB;
 /** What RFC 6750 can carry, and nobody can guess. */
 const TOKEN = /^(?=.{16})[A-Za-z0-9._~+/-]+=*$/;

@@ -6,8 +6,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { gunzipSync } from 'node:zlib';
 import { encodeMetricsData } from '../../core/otlp/encode.ts';
 import { decodeJsonMetricsData } from '../../core/otlp/json.ts';
+import { admit, type Admission, type AdmissionOptions, type Unreadable } from './admission.ts';
 import type { ReceiverLimits } from './config.ts';
-import type { ReadBody } from './remote-write.ts';
 
 export interface OtlpForm {
   readonly encoding: 'protobuf' | 'json';
@@ -28,11 +28,16 @@ export function otlpFormOf(headers: IncomingHttpHeaders): OtlpForm | undefined {
   return { encoding, isGzipped: packing === 'gzip' };
 }
 
-export function readOtlp(
+export function admitOtlp(body: Uint8Array, form: OtlpForm, options: AdmissionOptions): Admission {
+  const read = messageOf(body, form, options.cluster.limits);
+  return read.ok ? admit(read.message, options) : read;
+}
+
+function messageOf(
   body: Uint8Array,
   { encoding, isGzipped }: OtlpForm,
   limits: ReceiverLimits,
-): ReadBody {
+): { readonly ok: true; readonly message: Uint8Array } | Unreadable {
   const maxBytes =
     encoding === 'json' ? Math.min(limits.jsonBytes, limits.unpackedBytes) : limits.unpackedBytes;
   const unpacked = isGzipped ? unzipped(body, maxBytes) : body;

@@ -1,5 +1,5 @@
 /**
- * One request on its way: known or not, within its limits or not, read, admitted, appended, answered. What
+ * One request on its way: known or not, within its limits or not, admitted, appended, answered. What
  * it holds of the shared limits it gives back at its end, whichever that is; what the log still holds of it,
  * when the log lets go.
  */
@@ -8,12 +8,11 @@ import type { LogAppend, SampleLog } from '../../core/eventlog/sample-log.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import { MeteringError } from '../../core/runtime/errors.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
-import { admit } from './admission.ts';
+import type { Admission, AdmissionOptions } from './admission.ts';
 import { type Answers, type PushRefusal, REFUSALS } from './answers.ts';
-import type { ClusterConfig, ReceiverConfig, ReceiverLimits } from './config.ts';
+import type { ClusterConfig, ReceiverConfig } from './config.ts';
 import type { InFlight, Leave } from './in-flight.ts';
 import { Refusals } from './refusals.ts';
-import type { ReadBody } from './remote-write.ts';
 
 export interface PushDeps {
   readonly log: Pick<SampleLog, 'append'>;
@@ -22,10 +21,10 @@ export interface PushDeps {
   readonly inFlight: InFlight;
 }
 
-/** How a body is read, and how its sender is answered. */
+/** What of a body is taken, and how its sender is answered. */
 export interface Protocol {
   readonly answers: Answers;
-  readonly read: (body: Uint8Array, limits: ReceiverLimits, refusals: Refusals) => ReadBody;
+  readonly admit: (body: Uint8Array, options: AdmissionOptions) => Admission;
 }
 
 export interface PushOrigin {
@@ -35,7 +34,7 @@ export interface PushOrigin {
   /** Undefined: the token is nobody's. */
   readonly cluster: ClusterConfig | undefined;
   /** Undefined: the body is of a kind that is not taken. */
-  readonly read: Protocol['read'] | undefined;
+  readonly admit: Protocol['admit'] | undefined;
 }
 
 const BODY_TOO_LARGE = 'FST_ERR_CTP_BODY_TOO_LARGE';
@@ -62,14 +61,11 @@ export class Push {
   }
 
   async take(body: Buffer = EMPTY, reply: FastifyReply): Promise<FastifyReply> {
-    const { cluster, read, protocol, answers } = this.#origin;
-    if (cluster === undefined || read === undefined) throw new Error('a push is entered before it is taken');
+    const { cluster, admit, protocol, answers } = this.#origin;
+    if (cluster === undefined || admit === undefined) throw new Error('a push is entered before it is taken');
     if (body.length > cluster.limits.bodyBytes) return this.#refuse(reply, ...bodyTooLarge(cluster));
     const refusals = new Refusals();
-    const unpacked = read(body, cluster.limits, refusals);
-    if (!unpacked.ok) return this.#refuse(reply, unpacked.reason, unpacked.detail);
-    const nowMs = this.#deps.clock.now();
-    const admission = admit(unpacked.message, { cluster, nowMs, refusals });
+    const admission = admit(body, { cluster, nowMs: this.#deps.clock.now(), refusals });
     if (!admission.ok) return this.#refuse(reply, admission.reason, admission.detail);
     const trouble = await this.#append(admission.records);
     if (trouble !== undefined) return this.#refuse(reply, ...trouble);
@@ -100,9 +96,9 @@ export class Push {
   }
 
   #admissionTrouble({ headers }: FastifyRequest): Trouble | undefined {
-    const { cluster, read } = this.#origin;
+    const { cluster, admit } = this.#origin;
     if (cluster === undefined) return ['unauthorized', 'a bearer token of a cluster is needed'];
-    if (read === undefined) return ['media_type', 'content type or encoding are not taken here'];
+    if (admit === undefined) return ['media_type', 'content type or encoding are not taken here'];
     const { bodyBytes, requests } = cluster.limits;
     const announced = headers['content-length'];
     const bytes = announced === undefined ? bodyBytes : Number(announced);

@@ -8,19 +8,18 @@
  * is away is told with 503, and the sender keeps what it has. A crash loses the answers under way: the sender
  * sends again, and points that come twice count once.
  */
-import type { AddressInfo } from 'node:net';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { SampleLog } from '../../core/eventlog/sample-log.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
-import { MeteringError } from '../../core/runtime/errors.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
+import { countRequests, Leaving, listen, urlOf } from '../../core/runtime/http.ts';
 import type { Part } from '../../core/runtime/lifecycle.ts';
 import { type Answers, otlpAnswers, WRITE_ANSWERS } from './answers.ts';
 import type { ReceiverConfig } from './config.ts';
 import { InFlight } from './in-flight.ts';
-import { otlpFormOf, readOtlp } from './otlp.ts';
+import { admitOtlp, otlpFormOf } from './otlp.ts';
 import { Push, type PushDeps, type Protocol } from './push.ts';
-import { readWrite, writeVersionOf } from './remote-write.ts';
+import { admitWrite, writeVersionOf } from './remote-write.ts';
 import { Tokens } from './tokens.ts';
 
 export interface ReceiverDeps {
@@ -34,15 +33,12 @@ const PROTOCOLS: Readonly<Record<string, (request: FastifyRequest) => Protocol |
   '/api/v1/write': ({ headers }) => {
     const version = writeVersionOf(headers);
     if (version === undefined) return undefined;
-    return {
-      answers: WRITE_ANSWERS,
-      read: (body, limits, refusals) => readWrite(body, { version, limits, refusals }),
-    };
+    return { answers: WRITE_ANSWERS, admit: (body, options) => admitWrite(body, version, options) };
   },
   '/v1/metrics': ({ headers }) => {
     const form = otlpFormOf(headers);
     if (form === undefined) return undefined;
-    return { answers: otlpAnswers(form.encoding), read: (body, limits) => readOtlp(body, form, limits) };
+    return { answers: otlpAnswers(form.encoding), admit: (body, options) => admitOtlp(body, form, options) };
   },
 };
 
@@ -54,7 +50,6 @@ export class Receiver implements Part {
   readonly #deps: ReceiverDeps;
   readonly #app: FastifyInstance;
   readonly #pushes = new WeakMap<FastifyRequest, Push>();
-  #isStopping = false;
 
   constructor(config: ReceiverConfig, deps: ReceiverDeps) {
     this.#config = config;
@@ -65,30 +60,21 @@ export class Receiver implements Part {
 
   /** Where it listens, once started. */
   get url(): string {
-    const { address, port, family } = this.#app.server.address() as AddressInfo;
-    return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+    return urlOf(this.#app);
   }
 
   async start(): Promise<void> {
-    const { host, port } = this.#config;
-    try {
-      await this.#app.listen({ host, port });
-    } catch (cause) {
-      const text = `the receiver cannot listen on ${host}:${port}: free the port or configure another one`;
-      throw new MeteringError('METER_CONFIG_INVALID', text, { cause });
-    }
+    await listen(this.#app, this.#config, 'the receiver');
     this.#deps.facts.event('listening', { name: this.name, url: this.url });
   }
 
   /** No new connections; what is under way is appended and answered. */
   async stop(): Promise<void> {
-    this.#isStopping = true;
     await this.#app.close();
   }
 
   #frame(): FastifyInstance {
     const { clusters, requestTimeoutMs } = this.#config;
-    const { facts } = this.#deps;
     const app = fastify({
       logger: false,
       bodyLimit: Math.max(1, ...clusters.map(({ limits }) => limits.bodyBytes)),
@@ -102,15 +88,8 @@ export class Receiver implements Part {
     app.setNotFoundHandler((_request, reply) =>
       reply.code(404).type('text/plain; charset=utf-8').send('POST /api/v1/write or /v1/metrics\n'),
     );
-    // Else a connection that is kept for the next request would keep the stop waiting, too.
-    app.addHook('onSend', async (_request, reply) => {
-      if (this.#isStopping) reply.header('connection', 'close');
-    });
-    app.addHook('onResponse', async (request, reply) => {
-      const { method, routeOptions } = request;
-      const { statusCode: status, elapsedTime: durationMs } = reply;
-      facts.event('requestServed', { route: routeOptions.url ?? 'unknown', method, status, durationMs });
-    });
+    new Leaving(app);
+    countRequests(app, this.#deps.facts);
     return app;
   }
 
@@ -127,7 +106,7 @@ export class Receiver implements Part {
             protocol: NAMES[path] ?? path,
             answers: protocol?.answers ?? fallbackAnswers(path),
             cluster: tokens.clusterOf(request.headers.authorization),
-            read: protocol?.read,
+            admit: protocol?.admit,
           });
           this.#pushes.set(request, push);
           reply.raw.once('close', () => push.end());

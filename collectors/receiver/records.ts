@@ -7,8 +7,14 @@
 import { createHash } from 'node:crypto';
 import type { LogAppend } from '../../core/eventlog/sample-log.ts';
 import { usageTopic } from '../../core/eventlog/usage-topic.ts';
-import { encodeSlice, type MetricSlice } from '../../core/otlp/metric-slices.ts';
-import { bytesField, textField } from '../../core/protobuf/message-writer.ts';
+import { EncodedSlice, type MetricSlice } from '../../core/otlp/metric-slices.ts';
+import {
+  bytesField,
+  frameLength,
+  textField,
+  writeBytes,
+  writeHeader,
+} from '../../core/protobuf/message-writer.ts';
 
 /** Kafka's default limit is 1 MB for a batch with its overhead. */
 export const MAX_RECORD_BYTES = 900_000;
@@ -33,7 +39,7 @@ export interface ResourceLabels {
 
 interface Scope {
   readonly message: Buffer;
-  readonly metrics: Buffer[];
+  readonly metrics: EncodedSlice[];
 }
 
 /** The record that is being filled for a resource. */
@@ -53,21 +59,24 @@ export class Records {
     this.#options = options;
   }
 
-  add(resource: ResourceLabels, slice: MetricSlice, points: readonly Buffer[]): void {
+  /** `points` are places in the slice's bytes. Nothing is copied before `done`. */
+  add(resource: ResourceLabels, slice: MetricSlice, points: readonly number[]): void {
     const filling = this.#fillingFor(resource);
     const headBytes = slice.name.length + slice.description.length + slice.unit.length + 4 * FRAME_BYTES;
     const around = headBytes + slice.scope.length + FRAME_BYTES;
-    let chunk: Buffer[] = [];
+    let chunk: number[] = [];
     let chunkBytes = around;
-    for (const point of points) {
-      const bytes = point.length + FRAME_BYTES;
+    for (let i = 0; i < points.length; i += 2) {
+      const begin = points[i] ?? 0;
+      const end = points[i + 1] ?? 0;
+      const bytes = end - begin + FRAME_BYTES;
       if (filling.bytes + chunkBytes + bytes > MAX_RECORD_BYTES) {
         put(filling, slice, chunk, chunkBytes);
         this.#close(filling);
         chunk = [];
         chunkBytes = around;
       }
-      chunk.push(point);
+      chunk.push(begin, end);
       chunkBytes += bytes;
     }
     put(filling, slice, chunk, chunkBytes);
@@ -100,24 +109,40 @@ export class Records {
     if (filling.scopes.length === 0) return;
     const { key, resource, scopes } = filling;
     const { cluster, timestampMs } = this.#options;
-    const value = bytesField(1, Buffer.concat([resource, ...scopes.map(encodeScope)]));
+    const value = encodeRecord(resource, scopes);
     this.#full.push({ topic: usageTopic(cluster), timestampMs, key, value });
     filling.scopes = [];
     filling.bytes = resource.length + FRAME_BYTES;
   }
 }
 
-function put(filling: Filling, slice: MetricSlice, points: readonly Buffer[], bytes: number): void {
+function put(filling: Filling, slice: MetricSlice, points: readonly number[], bytes: number): void {
   if (points.length === 0) return;
   const last = filling.scopes.at(-1);
-  const metric = bytesField(2, encodeSlice(slice, points));
+  const metric = new EncodedSlice(slice, points);
   if (last?.message.equals(slice.scope) === true) last.metrics.push(metric);
   else filling.scopes.push({ message: slice.scope, metrics: [metric] });
   filling.bytes += bytes;
 }
 
-function encodeScope({ message, metrics }: Scope): Buffer {
-  return bytesField(2, Buffer.concat([bytesField(1, message), ...metrics]));
+/** MetricsData of one resource, written in one go: every point is copied once. */
+function encodeRecord(resource: Buffer, scopes: readonly Scope[]): Buffer {
+  const lengths = scopes.map(({ message, metrics }) =>
+    metrics.reduce((sum, { length }) => sum + frameLength(2, length), frameLength(1, message.length)),
+  );
+  const length = lengths.reduce((sum, ofScope) => sum + frameLength(2, ofScope), resource.length);
+  const out = Buffer.allocUnsafeSlow(frameLength(1, length));
+  let at = writeHeader(out, 0, { field: 1, length });
+  at += resource.copy(out, at);
+  scopes.forEach(({ message, metrics }, i) => {
+    at = writeHeader(out, at, { field: 2, length: lengths[i] ?? 0 });
+    at = writeBytes(out, at, 1, message);
+    for (const metric of metrics) {
+      at = writeHeader(out, at, { field: 2, length: metric.length });
+      at = metric.write(out, at);
+    }
+  });
+  return out;
 }
 
 /** Of the target; where nothing names one, of the resource as it is. */

@@ -1,3 +1,4 @@
+import { DAY_MS } from '../../core/metering/hour.ts';
 import { type Random } from './random.ts';
 import { Source } from './source.ts';
 
@@ -38,7 +39,7 @@ export class Node {
     this.name = name;
     this.ordinal = ordinal;
     this.ip = `10.9.0.${11 + ordinal}`;
-    this.bootMs = startMs - random.int(20, 40) * 86_400_000;
+    this.bootMs = startMs - random.int(20, 40) * DAY_MS;
     this.phaseMs = random.int(0, HOUSEKEEPING_MS - 1);
     const shared = { namespace: '', node: name, bornMs: this.bootMs };
     this.#cpu = new Source({ ...shared, meter: 'cpu', level: SYSTEM_LEVEL.cpu });

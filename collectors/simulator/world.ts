@@ -1,3 +1,4 @@
+import { DAY_MS } from '../../core/metering/hour.ts';
 import { invariant } from '../../core/runtime/errors.ts';
 import { Agenda } from './agenda.ts';
 import { Claim } from './claim.ts';
@@ -33,7 +34,6 @@ export interface WorldObserver {
   interrupted(source: Source, t: number): void;
 }
 
-const DAY_MS = 86_400_000;
 const MIB = 1_048_576n;
 
 /**

@@ -8,8 +8,16 @@ import { registerCodecs } from './kafka/codecs.ts';
 import type { KafkaLogConfig } from './kafka/config.ts';
 import { ConnectionWatch } from './kafka/connection-watch.ts';
 import { KafkaGroupConsumer } from './kafka/group-consumer.ts';
+import { calmRequestQueues } from './kafka/request-queues.ts';
 import { Topics, type TopicProblem } from './kafka/topics.ts';
-import type { ConsumerOptions, LogAppend, LogConsumer, LogPosition, SampleLog } from './sample-log.ts';
+import type {
+  ConsumerOptions,
+  LogAppend,
+  LogConsumer,
+  LogPosition,
+  SampleLog,
+  TopicPartition,
+} from './sample-log.ts';
 
 export { kafkaLogSchema, type KafkaLogConfig } from './kafka/config.ts';
 export type { TopicProblem } from './kafka/topics.ts';
@@ -42,15 +50,16 @@ export class KafkaLog implements SampleLog {
   /** Connects when it is first needed. */
   constructor(config: KafkaLogConfig, deps: KafkaLogDeps) {
     registerCodecs(config.maxUnpackedBytes);
+    calmRequestQueues();
     const watch = new ConnectionWatch(deps.facts);
     const clients = new KafkaClients(config, { clock: deps.clock, watch });
     this.#config = config;
     this.#deps = deps;
     this.#watch = watch;
     this.#clients = clients;
-    this.#admin = new KafkaAdmin(clients, watch);
+    this.#admin = new KafkaAdmin(clients);
     this.#topics = new Topics(config, { admin: this.#admin, clock: deps.clock });
-    this.#appender = new KafkaAppender(config, { clients, topics: this.#topics, clock: deps.clock, watch });
+    this.#appender = new KafkaAppender(config, { clients, topics: this.#topics, clock: deps.clock });
   }
 
   /** Throws METER_CONFIG_INVALID with everything that is wrong with these topics, and what mends it. */
@@ -105,6 +114,11 @@ export class KafkaLog implements SampleLog {
       positions.push(...bounds.map(({ partition, high: next }) => ({ topic, partition, next })));
     }
     return positions;
+  }
+
+  async offsetSince({ topic, partition }: TopicPartition, timestampMs: number): Promise<bigint> {
+    this.#checkOpen();
+    return await this.#admin.offsetSince({ topic, partition }, timestampMs);
   }
 
   /** Ends waiting polls, leaves the groups and lets go of every connection. */

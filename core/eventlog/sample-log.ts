@@ -43,7 +43,9 @@ export interface LogPosition extends TopicPartition {
 export interface PollOptions {
   /** Stop collecting at this many bytes of values; one larger record is still returned alone. */
   readonly maxBytes: number;
-  /** Wait at most this long for a first record; an empty list says that none came. */
+  /** While more is known to be in the log, wait for so many bytes of values; without it for any record. */
+  readonly minBytes?: number;
+  /** Wait at most this long; an empty list says that no record came. */
   readonly waitMs: number;
   readonly signal?: AbortSignal;
 }
@@ -73,6 +75,8 @@ export interface LogConsumer {
   commit(positions: readonly LogPosition[]): Promise<void>;
   /** Go back (or forward) to positions; what was polled and not committed is polled again. */
   seek(positions: readonly LogPosition[]): Promise<void>;
+  /** Records beyond those that were polled, as far as is known here: for judging how much there is to do. */
+  waiting(): bigint;
   /** Committed position of every assigned partition. */
   committed(): Promise<readonly LogPosition[]>;
   close(): Promise<void>;
@@ -83,5 +87,10 @@ export interface SampleLog {
   consumer(options: ConsumerOptions): Promise<LogConsumer>;
   /** One past the newest record of each partition. */
   endPositions(topics: readonly string[]): Promise<readonly LogPosition[]>;
+  /**
+   * Offset of the oldest record of this time or a later one; one past the newest where there is none. Absent
+   * where nobody but this program can remove a topic and make it anew.
+   */
+  offsetSince?(partition: TopicPartition, timestampMs: number): Promise<bigint>;
   close(): Promise<void>;
 }

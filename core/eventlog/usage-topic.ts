@@ -8,3 +8,7 @@ export function usageTopic(cluster: string): string {
 export function clusterOfUsageTopic(topic: string): string {
   return topic.slice(PREFIX.length);
 }
+
+export function isUsageTopic(topic: string): boolean {
+  return topic.startsWith(PREFIX);
+}

@@ -49,6 +49,19 @@ export interface MeterDefinition {
   readonly endsWithPod: boolean;
   /** A total that usage is held against: measured by the same rules, but nobody's, and never billed. */
   readonly isReference: boolean;
+  readonly breakdown: MeterBreakdown;
+}
+
+/** What rows say of their usage that is finer than the ledger's key (METERING 12), by label. */
+export interface MeterBreakdown {
+  /** The pod, whose owners are the workload. */
+  readonly pod?: string;
+  /** The workload itself, where a row has both; it goes before the pod. */
+  readonly workload?: { readonly kind: string; readonly name: string };
+  /** Where bytes went: the parts of its name inside the cluster, or else the first that is set. */
+  readonly destination?: { readonly inside: readonly string[]; readonly outside: readonly string[] };
+  /** The claim, whose class is the storage class. */
+  readonly claim?: string;
 }
 
 const GIB = 1n << 30n;
@@ -110,6 +123,7 @@ const counter = {
   excludesHostNetwork: false,
   endsWithPod: false,
   isReference: false,
+  breakdown: {},
 } as const;
 
 const gauge = { ...counter, kind: 'gauge', unit: 'byte-ms', source: 'bytes', presented: GIB_HOUR } as const;
@@ -124,10 +138,14 @@ const cpuTime = {
   plausibility: 'cores',
 } as const;
 
+const ofPod = { breakdown: { pod: 'pod' } } as const;
+const ofClaim = { breakdown: { claim: 'persistentvolumeclaim' } } as const;
+
 const workingSet = { ...gauge, metrics: ['container_memory_working_set_bytes'] } as const;
 
 const podNetwork = {
   ...counter,
+  ...ofPod,
   rows: podNetworkRows,
   identity: { labels: ['node', 'namespace', 'pod', 'id', 'interface'] },
   source: 'bytes',
@@ -148,10 +166,19 @@ const flow = {
   presented: GIB_TOTAL,
   birth: 'process',
   plausibility: 'link',
+  breakdown: {
+    pod: 'k8s_src_name',
+    workload: { kind: 'k8s_src_owner_type', name: 'k8s_src_owner_name' },
+    destination: {
+      inside: ['k8s_dst_type', 'k8s_dst_namespace', 'k8s_dst_name'],
+      outside: ['dst_address', 'dst_cidr'],
+    },
+  },
 } as const;
 
 const request = {
   ...gauge,
+  ...ofPod,
   metrics: ['kube_pod_container_resource_requests'],
   identity: { labels: ['namespace', 'pod', 'uid', 'container'] },
   endsWithPod: true,
@@ -161,6 +188,7 @@ const request = {
 export const METERS: readonly MeterDefinition[] = [
   {
     ...cpuTime,
+    ...ofPod,
     name: 'cpu',
     description: 'CPU time of pods, from pod cgroups',
     rows: podCgroupRows,
@@ -168,6 +196,7 @@ export const METERS: readonly MeterDefinition[] = [
   },
   {
     ...workingSet,
+    ...ofPod,
     name: 'memory',
     description: 'Working set of pods held over time, from pod cgroups',
     rows: podCgroupRows,
@@ -199,6 +228,7 @@ export const METERS: readonly MeterDefinition[] = [
   },
   {
     ...gauge,
+    ...ofClaim,
     name: 'storage',
     description: 'Provisioned size of volume claims held over time, mounted or not',
     metrics: ['kube_persistentvolumeclaim_resource_requests_storage_bytes'],
@@ -207,6 +237,7 @@ export const METERS: readonly MeterDefinition[] = [
   },
   {
     ...gauge,
+    ...ofClaim,
     name: 'storage_used',
     description: 'Used bytes of mounted volume claims held over time',
     metrics: ['kubelet_volume_stats_used_bytes'],
@@ -242,6 +273,7 @@ export const METERS: readonly MeterDefinition[] = [
     unit: 'count',
     presented: { unit: 'request', baseUnits: 1n },
     birth: 'process',
+    breakdown: { pod: 'k8s_pod_name', workload: { kind: 'k8s_kind', name: 'k8s_owner_name' } },
   },
 ];
 
@@ -294,7 +326,33 @@ export type FactMetric =
   | 'container_start_time_seconds'
   | 'kube_namespace_labels'
   | 'kube_pod_info'
-  | 'kube_pod_status_phase';
+  | 'kube_pod_status_phase'
+  | DetailMetric;
+
+/** Rows that say what finer usage is of. */
+export type DetailMetric =
+  'kube_pod_owner' | 'kube_replicaset_owner' | 'kube_job_owner' | 'kube_persistentvolumeclaim_info';
+
+/**
+ * Of what kind of object in a namespace a row speaks, the label with its name, and what it says of it: its
+ * controller, or what a label holds.
+ */
+export interface DetailFact {
+  readonly kind: string;
+  readonly name: string;
+  readonly says: 'controller' | { readonly label: string };
+}
+
+export const DETAIL_FACTS: Readonly<Record<DetailMetric, DetailFact>> = {
+  kube_pod_owner: { kind: 'Pod', name: 'pod', says: 'controller' },
+  kube_replicaset_owner: { kind: 'ReplicaSet', name: 'replicaset', says: 'controller' },
+  kube_job_owner: { kind: 'Job', name: 'job_name', says: 'controller' },
+  kube_persistentvolumeclaim_info: {
+    kind: 'PersistentVolumeClaim',
+    name: 'persistentvolumeclaim',
+    says: { label: 'storageclass' },
+  },
+};
 
 export const FACT_METRICS: readonly FactMetric[] = [
   'up',
@@ -303,6 +361,10 @@ export const FACT_METRICS: readonly FactMetric[] = [
   'kube_namespace_labels',
   'kube_pod_info',
   'kube_pod_status_phase',
+  'kube_pod_owner',
+  'kube_replicaset_owner',
+  'kube_job_owner',
+  'kube_persistentvolumeclaim_info',
 ];
 
 /** Phases in which a pod holds no requests any more. */

@@ -8,9 +8,11 @@
  * are flows and their complement; what is collected is every flow of a pod.
  */
 import {
+  DETAIL_FACTS,
   ENDED_PHASES,
   FACT_METRICS,
   MEASURED_METERS,
+  type DetailMetric,
   type FactMetric,
   type MeterDefinition,
   type RowCondition,
@@ -95,19 +97,11 @@ const FACTS: Readonly<
       ],
       ['namespace', 'pod'],
     ),
+  kube_pod_owner: (source) => details(source, 'kube_pod_owner'),
+  kube_replicaset_owner: (source) => details(source, 'kube_replicaset_owner'),
+  kube_job_owner: (source) => details(source, 'kube_job_owner'),
+  kube_persistentvolumeclaim_info: (source) => details(source, 'kube_persistentvolumeclaim_info'),
 };
-
-/** Metrics that no meter reads and that cannot be made up for later: which workload and class usage is of. */
-const DETAIL: readonly { readonly metric: string; readonly labels: readonly string[] }[] = [
-  { metric: 'kube_pod_owner', labels: ['namespace', 'pod', 'uid', 'owner_*'] },
-  { metric: 'kube_replicaset_owner', labels: ['namespace', 'replicaset', 'owner_*'] },
-  {
-    metric: 'kube_persistentvolumeclaim_info',
-    labels: ['namespace', 'persistentvolumeclaim', 'storageclass'],
-  },
-];
-
-export const DETAIL_METRICS: readonly string[] = DETAIL.map(({ metric }) => metric);
 
 export function collectedFrom(
   source: Source,
@@ -115,16 +109,14 @@ export function collectedFrom(
 ): Collected {
   const meters = catalogue.filter(({ metrics }) => metrics.some((metric) => sourceOf(metric) === source));
   const facts = FACT_METRICS.flatMap((metric) => FACTS[metric](source, meters));
-  const details = DETAIL.filter(({ metric }) => sourceOf(metric) === source);
   const rows = [
     ...facts.map(({ metric, rows: conditions }) => ({ metrics: [metric], rows: conditions })),
     ...meters.map(({ metrics, rows: conditions }) => ({
       metrics: metrics.filter((metric) => sourceOf(metric) === source),
       rows: conditions.filter(isSimple),
     })),
-    ...details.map(({ metric }) => ({ metrics: [metric], rows: [] })),
   ];
-  return { rows: merged(rows), labels: labelsOf(meters, [...facts, ...details], rows) };
+  return { rows: merged(rows), labels: labelsOf(meters, facts, rows) };
 }
 
 /** A container is known by its id, so a start row without one says nothing. */
@@ -139,6 +131,12 @@ function startRows({ rows, identity }: MeterDefinition): FactRows {
     rows: [...ofContainer, ...id, ...(isOnInterface ? [SANDBOX] : [])],
     labels: ['node', 'id'],
   };
+}
+
+function details(source: Source, metric: DetailMetric): FactRows[] {
+  const { name, says } = DETAIL_FACTS[metric];
+  const rows = [name, 'namespace'].map((label) => ({ label, is: 'set' as const }));
+  return ofState(source, metric, rows, [says === 'controller' ? 'owner_*' : says.label]);
 }
 
 function ofState(

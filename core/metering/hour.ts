@@ -1,6 +1,8 @@
-/** Hours and quarters of an hour: the grain of usage. All times are whole ms since the epoch, UTC. */
+/** Hours and quarters of an hour, the grain of usage that is kept. Times are whole ms since the epoch. */
 export const HOUR_MS = 3_600_000;
+export const DAY_MS = 24 * HOUR_MS;
 export const QUARTER_MS = 900_000;
+export const MINUTE_MS = 60_000;
 
 /**
  * Start of the hour that owns t: an instant on a boundary belongs to the earlier hour (10:00:00.000 ->

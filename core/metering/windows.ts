@@ -1,19 +1,20 @@
 /**
  * Windows of a query in any time zone, METERING 8: they follow one another without gap or overlap, begin at
  * `from` and end at `to` (the first and the last may be cut), and every edge lies on a quarter of an hour,
- * so sums over windows are exact. Days begin where the zone's own date does: 2026-03-29 in Europe/Berlin is
- * 23 hours long.
+ * or of minutes on a whole minute, so sums over windows are exact. Days begin where the zone's own date does:
+ * 2026-03-29 in Europe/Berlin is 23 hours long.
  *
+ * - MINUTE is the same in every zone: offsets are quarters of an hour since 1972.
  * - DAY and MONTH begin at the first instant whose local date is theirs or later. Where midnight is skipped
  *   that is the instant of the change; a midnight that comes twice begins its day once.
  * - HOUR ends where the local clock would show the next full hour, so it is never longer than 60 minutes:
  *   Australia/Lord_Howe, which moves its clock by half an hour, has two short ones a year.
  */
-import { HOUR_MS, QUARTER_MS } from './hour.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS, QUARTER_MS } from './hour.ts';
 
-export type WindowSize = 'HOUR' | 'DAY' | 'MONTH';
+export type WindowSize = 'MINUTE' | 'HOUR' | 'DAY' | 'MONTH';
 
-export const WINDOW_SIZES: readonly WindowSize[] = ['HOUR', 'DAY', 'MONTH'];
+export const WINDOW_SIZES: readonly WindowSize[] = ['MINUTE', 'HOUR', 'DAY', 'MONTH'];
 
 /** `[startMs, endMs)`, ms since the epoch. */
 export interface Window {
@@ -21,18 +22,21 @@ export interface Window {
   readonly endMs: number;
 }
 
-const DAY_MS = 24 * HOUR_MS;
+/** What edges of windows lie on, ms. */
+export function grainOf(size: WindowSize | undefined): number {
+  return size === 'MINUTE' ? MINUTE_MS : QUARTER_MS;
+}
 
 /** No local clock is further ahead of UTC than 14 hours or further behind than 12; with an hour to spare. */
 const MOST_AHEAD_MS = 15 * HOUR_MS;
 const MOST_BEHIND_MS = 13 * HOUR_MS;
 
-/** The windows of `[fromMs, toMs)`; both edges have to lie on a quarter of an hour. */
+/** The windows of `[fromMs, toMs)`; both edges have to lie on the grain of the size. */
 export function windowsBetween(fromMs: number, toMs: number, size: WindowSize, timeZone: string): Window[] {
   for (const edge of [fromMs, toMs]) {
-    if (edge % QUARTER_MS !== 0) throw new RangeError(`${edge} is not on a quarter of an hour`);
+    if (edge % grainOf(size) !== 0) throw new RangeError(`${edge} is not on the grain of ${size}`);
   }
-  const zone = new Zone(timeZone);
+  const zone = Zone.of(timeZone);
   const windows: Window[] = [];
   for (let startMs = fromMs; startMs < toMs;) {
     const endMs = Math.min(nextEdge(zone, startMs, size), toMs);
@@ -46,7 +50,8 @@ export function windowsBetween(fromMs: number, toMs: number, size: WindowSize, t
 export function isTimeZone(name: string): boolean {
   if (!/^[A-Za-z]/.test(name)) return false;
   try {
-    return offsetFormat(name).resolvedOptions().timeZone !== '';
+    Zone.of(name);
+    return true;
   } catch {
     return false;
   }
@@ -54,6 +59,8 @@ export function isTimeZone(name: string): boolean {
 
 function nextEdge(zone: Zone, t: number, size: WindowSize): number {
   switch (size) {
+    case 'MINUTE':
+      return t + MINUTE_MS - modulo(t, MINUTE_MS);
     case 'HOUR':
       return nextHour(zone, t);
     case 'DAY':
@@ -83,16 +90,41 @@ function firstOfNextMonth(local: number): number {
   return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1);
 }
 
+/** Zones, and instants of each, whose offsets are remembered: asking `Intl` costs microseconds each time. */
+const MAX_ZONES = 32;
+const MAX_OFFSETS = 10_000;
+
 /** A time zone as its offset from UTC; local times are written as the UTC instant with the same digits. */
 class Zone {
+  static readonly #known = new Map<string, Zone>();
   readonly #format: Intl.DateTimeFormat;
+  readonly #offsets = new Map<number, number>();
 
-  constructor(timeZone: string) {
-    this.#format = offsetFormat(timeZone);
+  private constructor(timeZone: string) {
+    this.#format = new Intl.DateTimeFormat('en-US', { timeZone, timeZoneName: 'longOffset' });
+  }
+
+  /** Throws a `RangeError` if there is none of that name. */
+  static of(name: string): Zone {
+    const known = Zone.#known.get(name);
+    if (known !== undefined) return known;
+    const zone = new Zone(name);
+    if (Zone.#known.size >= MAX_ZONES) Zone.#known.clear();
+    Zone.#known.set(name, zone);
+    return zone;
   }
 
   /** Local time minus UTC, to the quarter of an hour (finer ones ended in 1972). */
   offsetAt(t: number): number {
+    const known = this.#offsets.get(t);
+    if (known !== undefined) return known;
+    if (this.#offsets.size >= MAX_OFFSETS) this.#offsets.clear();
+    const offset = this.#read(t);
+    this.#offsets.set(t, offset);
+    return offset;
+  }
+
+  #read(t: number): number {
     const name = this.#format.formatToParts(t).find((part) => part.type === 'timeZoneName')?.value ?? '';
     const match = /^GMT(?:([+-])(\d\d):(\d\d)(?::\d\d)?)?$/.exec(name);
     if (match === null) throw new RangeError(`${name} is not an offset`);
@@ -124,10 +156,6 @@ class Zone {
     }
     return high * QUARTER_MS;
   }
-}
-
-function offsetFormat(timeZone: string): Intl.DateTimeFormat {
-  return new Intl.DateTimeFormat('en-US', { timeZone, timeZoneName: 'longOffset' });
 }
 
 function modulo(value: number, size: number): number {

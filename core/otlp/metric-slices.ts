@@ -6,8 +6,8 @@
  * point once. Left out, because no usage depends on them: schema URLs and metadata of a metric. Where a
  * resource, a name or the like comes twice, the last one counts, as everywhere in protobuf.
  */
-import { LEN, MessageReader, tag, VARINT } from '../protobuf/message-reader.ts';
-import { fieldHeader, varintField } from '../protobuf/message-writer.ts';
+import { LEN, MessageReader, tag, VARINT, type Frame } from '../protobuf/message-reader.ts';
+import { frameLength, varintField, writeBytes, writeHeader } from '../protobuf/message-writer.ts';
 import { invariant } from '../runtime/errors.ts';
 
 /** Metric's data fields by number, and the field in which their points keep attributes. */
@@ -28,7 +28,9 @@ export interface MetricSlice {
   readonly isMonotonic: boolean;
   /** The field of a point that its attributes are in. */
   readonly attributes: number;
-  readonly points: readonly Buffer[];
+  /** What the points lie in, and begin and end of each. */
+  readonly bytes: Buffer;
+  readonly points: readonly number[];
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -48,24 +50,56 @@ export function* metricSlices(message: Uint8Array): Generator<MetricSlice> {
   invariant(!reader.isBad, 'slices are cut of messages that were walked');
 }
 
-/** The metric with these points alone. */
-export function encodeSlice(slice: MetricSlice, points: readonly Buffer[]): Buffer {
-  const { kind, temporality, isMonotonic } = slice;
-  const rest = [varintField(2, temporality), varintField(3, isMonotonic ? 1 : 0)];
-  const parts = [...points.flatMap((point) => [fieldHeader(1, point.length), point]), ...rest];
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  return Buffer.concat([...headOf(slice), fieldHeader(kind, length), ...parts]);
+/** A metric with some of its points, as it will be written: first how long it is, then where to. */
+export class EncodedSlice {
+  readonly length: number;
+  readonly #slice: MetricSlice;
+  readonly #points: readonly number[];
+  readonly #dataLength: number;
+  /** Temporality and whether it is monotonic: the same fields in every kind that has them. */
+  readonly #rest: readonly Buffer[];
+
+  constructor(slice: MetricSlice, points: readonly number[]) {
+    this.#slice = slice;
+    this.#points = points;
+    this.#rest = [varintField(2, slice.temporality), varintField(3, slice.isMonotonic ? 1 : 0)];
+    let length = this.#rest.reduce((sum, part) => sum + part.length, 0);
+    for (let i = 0; i < points.length; i += 2)
+      length += frameLength(1, (points[i + 1] ?? 0) - (points[i] ?? 0));
+    this.#dataLength = length;
+    this.length = this.#head.reduce(
+      (sum, part, i) => sum + textLength(i + 1, part),
+      frameLength(slice.kind, length),
+    );
+  }
+
+  /** Where it ends. */
+  write(out: Buffer, begin: number): number {
+    const { kind, bytes } = this.#slice;
+    const points = this.#points;
+    let at = begin;
+    this.#head.forEach((part, i) => {
+      if (part.length > 0) at = writeBytes(out, at, i + 1, part);
+    });
+    at = writeHeader(out, at, { field: kind, length: this.#dataLength });
+    for (let i = 0; i < points.length; i += 2) {
+      const from = points[i] ?? 0;
+      const to = points[i + 1] ?? 0;
+      at = writeHeader(out, at, { field: 1, length: to - from });
+      at += bytes.copy(out, at, from, to);
+    }
+    for (const part of this.#rest) at += part.copy(out, at);
+    return at;
+  }
+
+  get #head(): readonly Buffer[] {
+    const { name, description, unit } = this.#slice;
+    return [name, description, unit];
+  }
 }
 
-function headOf({ name, description, unit }: MetricSlice): Buffer[] {
-  return [name, description, unit].flatMap((content, i) =>
-    content.length === 0 ? [] : [fieldHeader(i + 1, content.length), content],
-  );
-}
-
-interface Frame {
-  readonly begin: number;
-  readonly end: number;
+function textLength(field: number, text: Buffer): number {
+  return text.length === 0 ? 0 : frameLength(field, text.length);
 }
 
 /** The sub-messages of a field, one by one; between them the reader may be anywhere. */
@@ -110,17 +144,20 @@ function* ofMetric(
 function ofData(
   reader: MessageReader,
   { begin, end }: Frame,
-): Pick<MetricSlice, 'temporality' | 'isMonotonic' | 'points'> {
+): Pick<MetricSlice, 'temporality' | 'isMonotonic' | 'bytes' | 'points'> {
   let temporality = 0;
   let isMonotonic = false;
-  const points: Buffer[] = [];
+  const points: number[] = [];
   reader.at = begin;
   while (reader.more(end)) {
     const found = reader.varint();
-    if (found === tag(1, LEN)) points.push(reader.take(end));
-    else if (found === tag(2, VARINT)) temporality = reader.varint();
+    if (found === tag(1, LEN)) {
+      const to = reader.frame(end);
+      points.push(reader.at, to);
+      reader.at = to;
+    } else if (found === tag(2, VARINT)) temporality = reader.varint();
     else if (found === tag(3, VARINT)) isMonotonic = reader.varint() !== 0;
     else reader.skip(found, end);
   }
-  return { temporality, isMonotonic, points };
+  return { temporality, isMonotonic, bytes: reader.bytes, points };
 }

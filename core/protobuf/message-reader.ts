@@ -18,6 +18,12 @@ export function tag(field: number, wire: number): number {
   return field * 8 + wire;
 }
 
+/** Where something lies in a message. */
+export interface Frame {
+  readonly begin: number;
+  readonly end: number;
+}
+
 export class MessageReader {
   readonly bytes: Buffer;
   readonly view: DataView;
@@ -43,6 +49,12 @@ export class MessageReader {
 
   fail(): void {
     this.#bad = true;
+  }
+
+  /** Reads from there on, whatever was read before. */
+  begin(at: number): void {
+    this.at = at;
+    this.#bad = false;
   }
 
   /** The end of the frame whose length stands here; moves to its begin. */
@@ -83,12 +95,21 @@ export class MessageReader {
 
   /** Unsigned: exact below 2^49, above it at least the nearest number. */
   varint(): number {
+    const { bytes } = this;
+    // Most are one byte long.
+    const first = bytes[this.at] ?? 0x80;
+    if (first < 0x80) {
+      this.at++;
+      return first;
+    }
+    const last = Math.min(bytes.length, this.at + MAX_VARINT_BYTES);
     let value = 0;
-    for (let i = 0; i < MAX_VARINT_BYTES; i++) {
-      const byte = this.bytes[this.at++];
-      if (byte === undefined) break;
-      value += (byte & 0x7f) * 128 ** i;
+    let scale = 1;
+    while (this.at < last) {
+      const byte = bytes[this.at++] ?? 0;
+      value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
+      scale *= 128;
     }
     this.#bad = true;
     return 0;

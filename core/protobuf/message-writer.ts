@@ -1,13 +1,11 @@
 /** Protobuf fields from parts that are bytes already; objects are encoded by core/otlp/encode.ts. */
 import { LEN, tag, VARINT } from './message-reader.ts';
 
-/** The header of a length-delimited field; its content follows. */
-export function fieldHeader(field: number, length: number): Buffer {
-  return Buffer.concat([varint(tag(field, LEN)), varint(length)]);
-}
-
+/** A field that is all there is of a message, or stands beside few others. */
 export function bytesField(field: number, content: Uint8Array): Buffer {
-  return Buffer.concat([fieldHeader(field, content.length), content]);
+  const out = Buffer.allocUnsafe(frameLength(field, content.length));
+  writeBytes(out, 0, field, content);
+  return out;
 }
 
 /** Nothing for "", as every encoder of proto3 does. */
@@ -17,13 +15,47 @@ export function textField(field: number, text: string): Buffer {
 
 /** Nothing for 0, as every encoder of proto3 does. */
 export function varintField(field: number, value: number): Buffer {
-  return value === 0 ? Buffer.alloc(0) : Buffer.concat([varint(tag(field, VARINT)), varint(value)]);
+  if (value === 0) return Buffer.alloc(0);
+  const out = Buffer.allocUnsafe(varintLength(tag(field, VARINT)) + varintLength(value));
+  writeVarint(out, writeVarint(out, 0, tag(field, VARINT)), value);
+  return out;
 }
 
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
+/** Bytes of a length-delimited field with so much content. */
+export function frameLength(field: number, length: number): number {
+  return varintLength(tag(field, LEN)) + varintLength(length) + length;
+}
+
+/** A length-delimited field; where it ends. */
+export function writeBytes(out: Uint8Array, at: number, field: number, content: Uint8Array): number {
+  const begin = writeHeader(out, at, { field, length: content.length });
+  out.set(content, begin);
+  return begin + content.length;
+}
+
+/** What stands before the content of a length-delimited field; where the content begins. */
+export function writeHeader(
+  out: Uint8Array,
+  at: number,
+  { field, length }: { readonly field: number; readonly length: number },
+): number {
+  return writeVarint(out, writeVarint(out, at, tag(field, LEN)), length);
+}
+
+/** 0 <= value < 2^53; where it ends. */
+export function writeVarint(out: Uint8Array, at: number, value: number): number {
   let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
-  bytes.push(rest);
-  return Buffer.from(bytes);
+  let to = at;
+  while (rest >= 0x80) {
+    out[to++] = (rest % 0x80) | 0x80;
+    rest = Math.floor(rest / 0x80);
+  }
+  out[to++] = rest;
+  return to;
+}
+
+export function varintLength(value: number): number {
+  let length = 1;
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) length++;
+  return length;
 }

@@ -1,38 +1,46 @@
 /**
- * The symbols of a 2.0 request: every text once, named by its place. Input: the message. Output: their places
- * in it; a text is decoded when it is first asked for, so texts that no label uses cost nothing. Symbols may
- * stand behind the series that use them: fields of a message have no order.
+ * The symbols of a 2.0 request: every text once, named by its place. Input: the message. Output: where each
+ * stands in it; whether it is text is looked at when it is first asked for, so texts that no label uses cost
+ * nothing. Symbols may stand behind the series that use them: fields of a message have no order.
  */
 import { LEN, MessageReader, tag } from '../protobuf/message-reader.ts';
-import { utf8 } from './utf8.ts';
+import { isText } from './text.ts';
 
 const SYMBOLS = 4;
+/** What is known of a symbol; 0: it was not looked at. */
+const TEXT = 1;
+const NO_TEXT = 2;
 
 export class Symbols {
   readonly #bytes: Buffer;
   /** Begin and end of each symbol. */
   readonly #places: readonly number[];
-  readonly #texts = new Map<number, string | undefined>();
+  readonly #known: Uint8Array;
 
   constructor(bytes: Buffer, places: readonly number[]) {
     this.#bytes = bytes;
     this.#places = places;
+    this.#known = new Uint8Array(places.length / 2);
   }
 
-  /** Undefined: there is no such symbol, or it is no UTF-8. */
-  textOf(reference: number): string | undefined {
-    if (!this.#texts.has(reference)) this.#texts.set(reference, this.#decode(reference));
-    return this.#texts.get(reference);
+  get count(): number {
+    return this.#known.length;
   }
 
-  /** Its size; 0 where there is none. */
-  bytesOf(reference: number): number {
-    return (this.#places[2 * reference + 1] ?? 0) - (this.#places[2 * reference] ?? 0);
+  begin(reference: number): number {
+    return this.#places[2 * reference] ?? 0;
   }
 
-  #decode(reference: number): string | undefined {
-    const from = this.#places[2 * reference];
-    return from === undefined ? undefined : utf8(this.#bytes.subarray(from, this.#places[2 * reference + 1]));
+  end(reference: number): number {
+    return this.#places[2 * reference + 1] ?? 0;
+  }
+
+  isText(reference: number): boolean {
+    if (this.#known[reference] === 0) {
+      const found = isText(this.#bytes, this.begin(reference), this.end(reference));
+      this.#known[reference] = found ? TEXT : NO_TEXT;
+    }
+    return this.#known[reference] === TEXT;
   }
 }
 

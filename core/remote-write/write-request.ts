@@ -2,15 +2,16 @@
  * Remote write's messages as they are sent: `prometheus.WriteRequest` (1.0) and
  * `io.prometheus.write.v2.Request` (2.0), after decompression.
  *
- * Output: series with their samples, or why the message as a whole cannot be used; never an exception. A
- * series that breaks a rule of its own (labels that repeat, a reference to no symbol) keeps its counts and
- * gets a problem, so that the others can be written. Native histograms and exemplars are counted, not read:
- * no usage is in them. Metadata is passed over: the catalogue knows the kinds. Sizes have limits before
- * anything is made of them: memory is a small multiple of the message.
+ * Output: series with their samples, one after the other, or why the message as a whole cannot be used; never
+ * an exception. A series that breaks a rule of its own (labels that repeat, a reference to no symbol) keeps
+ * its counts and gets a problem, so that the others can be written. Labels and values stay in the message, as
+ * places: nothing is decoded that nobody asks for. Native histograms and exemplars are counted, not read: no
+ * usage is in them. Metadata is passed over: the catalogue knows the kinds.
  */
-import { I64, LEN, MessageReader, tag, VARINT } from '../protobuf/message-reader.ts';
-import { LabelSet, type LabelLimits, type SeriesLabels } from './label-set.ts';
+import { I64, LEN, MessageReader, tag, VARINT, type Frame } from '../protobuf/message-reader.ts';
+import { Labels, type LabelLimits } from './labels.ts';
 import { readSymbols, type Symbols } from './symbols.ts';
+import { isText } from './text.ts';
 
 export type WriteVersion = '1.0' | '2.0';
 
@@ -22,37 +23,43 @@ export interface WriteLimits extends LabelLimits {
 
 export interface PushedSample {
   readonly timeMs: number;
-  /** Undefined: a staleness marker. */
-  readonly value: number | undefined;
+  /** Where the eight bytes of its value stand; undefined: it is 0. */
+  readonly valueAt: number | undefined;
+  /** It says that the series has ended, and has no value. */
+  readonly isStale: boolean;
   /** Undefined: not told. */
   readonly startMs: number | undefined;
 }
 
-export interface PushedSeries extends SeriesLabels {
+/** Stands until the next series is read. */
+export interface PushedSeries {
+  readonly labels: Labels;
   readonly samples: readonly PushedSample[];
   readonly histograms: number;
   readonly exemplars: number;
 }
 
-export type DecodedWrite =
-  | { readonly ok: true; readonly series: readonly PushedSeries[] }
+export type ReadWrite =
+  | { readonly ok: true }
   | { readonly ok: false; readonly reason: 'malformed' | 'too_large'; readonly detail: string };
 
 /** The NaN by which Prometheus says that a series has ended. */
 const STALE_HIGH = 0x7ff00000;
 const STALE_LOW = 2;
 
-export function decodeWriteRequest(
+/** Each series goes to `take`; of a message that cannot be used, those before the place where that shows. */
+export function readWriteRequest(
   message: Uint8Array,
-  version: WriteVersion,
-  limits: WriteLimits,
-): DecodedWrite {
-  if (version === '1.0') return readAll(message, { ...FIELDS_1, limits, symbols: undefined });
+  { version, limits }: { readonly version: WriteVersion; readonly limits: WriteLimits },
+  take: (series: PushedSeries) => void,
+): ReadWrite {
+  if (version === '1.0') return readAll(message, { ...FIELDS_1, limits, symbols: undefined }, take);
   const symbols = readSymbols(message, limits.series * limits.labels);
   if (symbols === 'malformed') return malformed('the message ends early or is no Request');
   if (symbols === 'too_many') return tooLarge('more symbols than its series may have labels');
-  if (symbols.textOf(0) !== '') return malformed('the first symbol has to be the empty string');
-  return readAll(message, { ...FIELDS_2, limits, symbols });
+  if (symbols.count === 0 || symbols.end(0) > symbols.begin(0))
+    return malformed('the first symbol has to be the empty string');
+  return readAll(message, { ...FIELDS_2, limits, symbols }, take);
 }
 
 /** Where the two versions keep what. */
@@ -72,6 +79,8 @@ const NONE = -1;
 const FIELDS_1: Fields = { series: 1, labels: 1, exemplars: 3, histograms: 4, start: NONE, created: NONE };
 const FIELDS_2: Fields = { series: 5, labels: 1, exemplars: 4, histograms: 3, start: 3, created: 6 };
 const SAMPLES = 2;
+/** Of a label that is not told: empty. */
+const NOWHERE: Frame = { begin: 0, end: 0 };
 
 interface Reading extends Fields {
   readonly limits: WriteLimits;
@@ -79,19 +88,20 @@ interface Reading extends Fields {
   readonly symbols: Symbols | undefined;
 }
 
-function malformed(detail: string): DecodedWrite {
+function malformed(detail: string): ReadWrite {
   return { ok: false, reason: 'malformed', detail };
 }
 
-function tooLarge(detail: string): DecodedWrite {
+function tooLarge(detail: string): ReadWrite {
   return { ok: false, reason: 'too_large', detail };
 }
 
-function readAll(message: Uint8Array, reading: Reading): DecodedWrite {
+function readAll(message: Uint8Array, reading: Reading, take: (series: PushedSeries) => void): ReadWrite {
   const { limits } = reading;
   const reader = new MessageReader(message);
+  const series = new SeriesReader(reader, reading);
   const end = message.byteLength;
-  const series: PushedSeries[] = [];
+  let count = 0;
   let left = limits.samples;
   while (reader.more(end)) {
     const found = reader.varint();
@@ -100,47 +110,117 @@ function readAll(message: Uint8Array, reading: Reading): DecodedWrite {
       else reader.skip(found, end);
       continue;
     }
-    if (series.length === limits.series) return tooLarge(`more than ${limits.series} series`);
-    const one = readSeries(reader, reader.frame(end), { ...reading, samplesLeft: left });
+    if (count++ === limits.series) return tooLarge(`more than ${limits.series} series`);
+    const one = series.read(reader.frame(end), left);
     left -= one.samples.length + one.histograms + one.exemplars;
     if (left < 0) return tooLarge(`more than ${limits.samples} samples`);
-    series.push(one);
+    if (!reader.isBad) take(one);
   }
-  return reader.isBad ? malformed('the message ends early or is of another kind') : { ok: true, series };
+  return reader.isBad ? malformed('the message ends early or is of another kind') : { ok: true };
 }
 
-interface SeriesReading extends Reading {
-  readonly samplesLeft: number;
-}
+class SeriesReader {
+  readonly #reader: MessageReader;
+  readonly #reading: Reading;
+  readonly #labels: Labels;
+  /** The reference to a name that waits for that of its value. */
+  #pending = NONE;
 
-function readSeries(reader: MessageReader, end: number, reading: SeriesReading): PushedSeries {
-  const labels = new LabelSet(reading.limits);
-  const samples: PushedSample[] = [];
-  let createdMs = 0;
-  let histograms = 0;
-  let exemplars = 0;
-  while (reader.more(end)) {
-    const found = reader.varint();
-    const field = found >>> 3;
-    if (found === tag(SAMPLES, LEN)) {
-      const sample = readSample(reader, reader.frame(end), reading.start);
-      // One above the limit is enough to tell.
-      if (samples.length <= reading.samplesLeft) samples.push(sample);
-    } else if (field === reading.labels) readLabels(reader, { found, end, reading, labels });
-    else if (found === tag(reading.created, VARINT)) createdMs = reader.int64();
-    else {
-      if (field === SAMPLES) reader.fail();
-      if (field === reading.histograms) histograms++;
-      if (field === reading.exemplars) exemplars++;
-      reader.skip(found, end);
+  constructor(reader: MessageReader, reading: Reading) {
+    this.#reader = reader;
+    this.#reading = reading;
+    this.#labels = new Labels(reader.bytes, reading.limits);
+  }
+
+  read(end: number, samplesLeft: number): PushedSeries {
+    const reader = this.#reader;
+    const reading = this.#reading;
+    const samples: PushedSample[] = [];
+    let createdMs = 0;
+    let histograms = 0;
+    let exemplars = 0;
+    this.#labels.clear();
+    this.#pending = NONE;
+    while (reader.more(end)) {
+      const found = reader.varint();
+      const field = found >>> 3;
+      if (found === tag(SAMPLES, LEN)) {
+        const sample = readSample(reader, reader.frame(end), reading.start);
+        // One above the limit is enough to tell.
+        if (samples.length <= samplesLeft) samples.push(sample);
+      } else if (field === reading.labels) this.#readLabels(found, end);
+      else if (found === tag(reading.created, VARINT)) createdMs = reader.int64();
+      else {
+        if (field === SAMPLES) reader.fail();
+        if (field === reading.histograms) histograms++;
+        if (field === reading.exemplars) exemplars++;
+        reader.skip(found, end);
+      }
     }
+    if (this.#pending !== NONE) this.#labels.fail('bad_label');
+    this.#labels.done();
+    return {
+      labels: this.#labels,
+      samples: createdMs === 0 ? samples : samples.map((sample) => startedAt(sample, createdMs)),
+      histograms,
+      exemplars,
+    };
   }
-  return {
-    ...labels.done(),
-    samples: createdMs === 0 ? samples : samples.map((sample) => startedAt(sample, createdMs)),
-    histograms,
-    exemplars,
-  };
+
+  #readLabels(found: number, end: number): void {
+    const reader = this.#reader;
+    const { symbols, labels } = this.#reading;
+    if (symbols === undefined) this.#readLabel(found, end);
+    else if (found === tag(labels, VARINT)) this.#refer(symbols, reader.varint());
+    else if (found === tag(labels, LEN)) {
+      // Packed, as encoders write them; a decoder has to take them one by one, too.
+      const to = reader.frame(end);
+      while (reader.more(to)) this.#refer(symbols, reader.varint());
+    } else reader.fail();
+  }
+
+  /** References come in pairs: a name, then its value. */
+  #refer(symbols: Symbols, reference: number): void {
+    const name = this.#pending;
+    this.#pending = name === NONE ? reference : NONE;
+    if (name === NONE) return;
+    const ofName = { begin: symbols.begin(name), end: symbols.end(name) };
+    const ofValue = { begin: symbols.begin(reference), end: symbols.end(reference) };
+    if (!this.#labels.fits(ofName.end - ofName.begin, ofValue.end - ofValue.begin)) return;
+    if (symbols.isText(name) && symbols.isText(reference)) this.#labels.add(ofName, ofValue);
+    else this.#labels.fail('bad_label');
+  }
+
+  #readLabel(found: number, end: number): void {
+    const reader = this.#reader;
+    if ((found & 7) !== LEN) {
+      reader.fail();
+      return;
+    }
+    const to = reader.frame(end);
+    let name: Frame = NOWHERE;
+    let value: Frame = NOWHERE;
+    while (reader.more(to)) {
+      const inner = reader.varint();
+      if (inner === tag(1, LEN)) name = placeOf(reader, to);
+      else if (inner === tag(2, LEN)) value = placeOf(reader, to);
+      else if (inner >>> 3 === 1 || inner >>> 3 === 2) reader.fail();
+      else reader.skip(inner, to);
+    }
+    if (reader.isBad || !this.#labels.fits(name.end - name.begin, value.end - value.begin)) return;
+    const { bytes } = reader;
+    if (isText(bytes, name.begin, name.end) && isText(bytes, value.begin, value.end))
+      this.#labels.add(name, value);
+    else this.#labels.fail('bad_label');
+  }
+}
+
+/** Moves past the frame that begins here. */
+function placeOf(reader: MessageReader, end: number): Frame {
+  const to = reader.frame(end);
+  const begin = reader.at;
+  reader.at = to;
+  return { begin, end: to };
 }
 
 /** A start of the sample's own wins over that of its series. */
@@ -149,62 +229,21 @@ function startedAt(sample: PushedSample, createdMs: number): PushedSample {
 }
 
 function readSample(reader: MessageReader, end: number, startField: number): PushedSample {
-  let value: number | undefined = 0;
+  let valueAt: number | undefined;
   let timeMs = 0;
   let startMs = 0;
   while (reader.more(end)) {
     const found = reader.varint();
-    if (found === tag(1, I64)) value = readValue(reader, end);
+    if (found === tag(1, I64)) valueAt = reader.fixed64(end);
     else if (found === tag(2, VARINT)) timeMs = reader.int64();
     else if (found === tag(startField, VARINT)) startMs = reader.int64();
     else if (found >>> 3 === 1 || found >>> 3 === 2) reader.fail();
     else reader.skip(found, end);
   }
-  return { timeMs, value, startMs: startMs === 0 ? undefined : startMs };
+  const isStale = valueAt !== undefined && !reader.isBad && isStaleAt(reader.view, valueAt);
+  return { timeMs, valueAt, isStale, startMs: startMs === 0 ? undefined : startMs };
 }
 
-function readValue(reader: MessageReader, end: number): number | undefined {
-  const begin = reader.fixed64(end);
-  if (reader.isBad) return undefined;
-  const isStale =
-    reader.view.getUint32(begin + 4, true) === STALE_HIGH && reader.view.getUint32(begin, true) === STALE_LOW;
-  return isStale ? undefined : reader.view.getFloat64(begin, true);
+function isStaleAt(view: DataView, at: number): boolean {
+  return view.getUint32(at + 4, true) === STALE_HIGH && view.getUint32(at, true) === STALE_LOW;
 }
-
-interface LabelReading {
-  readonly found: number;
-  readonly end: number;
-  readonly reading: Reading;
-  readonly labels: LabelSet;
-}
-
-function readLabels(reader: MessageReader, { found, end, reading, labels }: LabelReading): void {
-  const { symbols } = reading;
-  if (symbols === undefined) readLabel(reader, { found, end, labels });
-  else if (found === tag(reading.labels, VARINT)) labels.refer(symbols, reader.varint());
-  else if (found === tag(reading.labels, LEN)) {
-    // Packed, as encoders write them; a decoder has to take them one by one, too.
-    const to = reader.frame(end);
-    while (reader.more(to)) labels.refer(symbols, reader.varint());
-  } else reader.fail();
-}
-
-function readLabel(reader: MessageReader, { found, end, labels }: Omit<LabelReading, 'reading'>): void {
-  if ((found & 7) !== LEN) {
-    reader.fail();
-    return;
-  }
-  const to = reader.frame(end);
-  let name: Buffer = EMPTY;
-  let value: Buffer = EMPTY;
-  while (reader.more(to)) {
-    const inner = reader.varint();
-    if (inner === tag(1, LEN)) name = reader.take(to);
-    else if (inner === tag(2, LEN)) value = reader.take(to);
-    else if (inner >>> 3 === 1 || inner >>> 3 === 2) reader.fail();
-    else reader.skip(inner, to);
-  }
-  labels.add(name, value);
-}
-
-const EMPTY = Buffer.alloc(0);

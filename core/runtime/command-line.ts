@@ -69,6 +69,16 @@ export const COMMANDS = {
     summary: 'serve usage from a store that aggregators keep',
     options: { config: roleConfig, verbose },
   },
+  doctor: {
+    summary: 'check settings, brokers, topics, rights, store, clocks and disks, and say what to do',
+    options: {
+      config: { ...roleConfig, required: false },
+      data,
+      settings,
+      declared,
+      format: answerFormat,
+    },
+  },
   topics: {
     summary: 'make the Kafka topics of a role that are missing, and say what is wrong with the others',
     options: { config: roleConfig },
@@ -89,7 +99,8 @@ export const COMMANDS = {
     },
   },
   replay: {
-    summary: 'compute the usage of captured log records on a throwaway store',
+    summary:
+      'compute the usage of captured log records on a throwaway store; of a log: capture ... | replay -',
     arguments: 'FILE...',
     options: {
       settings,

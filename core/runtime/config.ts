@@ -78,6 +78,35 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Con
   return tree;
 }
 
+/**
+ * Texts, such as those of the environment, as a schema wants them: a list parted by commas, a number, `true`
+ * and `false`. `a:9092, b:9092` for brokers is `['a:9092', 'b:9092']`. What does not fit stays as it is, for
+ * the schema to refuse.
+ */
+export function textsAs(schema: z.core.$ZodType, tree: ConfigTree): ConfigTree {
+  const typed: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(tree)) {
+    const wanted = schemaAt(schema, [key]);
+    define(
+      typed,
+      key,
+      isTree(value) && wanted !== undefined ? textsAs(wanted, value) : textAs(wanted, value),
+    );
+  }
+  return typed;
+}
+
+function textAs(wanted: z.core.$ZodType | undefined, value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  if (wanted instanceof z.ZodArray) {
+    const { element } = wanted;
+    return value.split(',').map((item) => textAs(unwrap(element), item.trim()));
+  }
+  if (wanted instanceof z.ZodNumber && /^-?\d+(\.\d+)?$/.test(value)) return Number(value);
+  if (wanted instanceof z.ZodBoolean && /^(true|false)$/.test(value)) return value === 'true';
+  return value;
+}
+
 /** Later sources win, key by key; lists are replaced as a whole. */
 export function mergeConfig(...sources: readonly ConfigTree[]): ConfigTree {
   const merged: Record<string, unknown> = {};
@@ -114,14 +143,19 @@ function describeIssue(schema: z.ZodType, issue: Issue): readonly string[] {
 
 /** The keys that a schema knows at a path, as far as the way there leads through objects. */
 function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): readonly string[] {
+  const at = schemaAt(schema, path);
+  return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
+}
+
+function schemaAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): z.core.$ZodType | undefined {
   let at: z.core.$ZodType | undefined = unwrap(schema);
   for (const key of path) {
     if (at instanceof z.ZodObject) at = unwrap((at.shape as z.core.$ZodShape)[String(key)]);
     else if (at instanceof z.ZodArray) at = unwrap(at.element);
     else if (at instanceof z.ZodRecord) at = unwrap(at.valueType);
-    else return [];
+    else return undefined;
   }
-  return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
+  return at;
 }
 
 function unwrap(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {

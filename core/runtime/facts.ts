@@ -2,8 +2,10 @@
  * The catalogue of everything the program says about itself. A stage states one named fact per batch;
  * `telemetry.ts` makes both the log line and the metrics of it, so the two can never disagree.
  */
+import { coordinationFacts } from './coordination-facts.ts';
 import { debug, error, info, warn, type FactDefinition } from './fact-definition.ts';
 import { kafkaFacts } from './kafka-facts.ts';
+import { ledgerFacts } from './ledger-facts.ts';
 
 /** What the collectors say. */
 const collectorFacts = {
@@ -312,6 +314,14 @@ const runtimeFacts = {
     'Requests without the rights for what they asked',
     { labels: ['route', 'reason'] },
   ),
+  requestShed: warn<{
+    route: string;
+    reason: 'event_loop' | 'queries' | 'address' | 'rate' | 'at_once' | 'stalled';
+  }>('request turned away or cut off by a limit').counter(
+    'gh0stmeter_http_shed_total',
+    'Requests turned away or cut off by a limit',
+    { labels: ['route', 'reason'] },
+  ),
   requestFailed: error<{ route: string; error: unknown }>(
     'request failed by a fault of ours',
     'api-errors',
@@ -374,6 +384,8 @@ export const facts = {
   ...ingestFacts,
   ...logFacts,
   ...kafkaFacts,
+  ...coordinationFacts,
+  ...ledgerFacts,
   ...usageFacts,
   ...runtimeFacts,
 };

@@ -35,4 +35,10 @@ export const kafkaFacts = {
   ).counter('gh0stmeter_log_unreachable_total', 'Times the connection to a broker was lost or refused', {
     labels: ['broker'],
   }),
+  logReplaced: error<{ topic: string; partition: number; offset: bigint; known: bigint }>(
+    'the log was made anew since the store read it',
+    'log-behind-store',
+  ).counter('gh0stmeter_log_replaced_total', 'Times a log was found to be another than the store had read', {
+    labels: ['topic', 'partition'],
+  }),
 };

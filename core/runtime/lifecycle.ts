@@ -7,6 +7,13 @@ export interface Part {
   start(): Promise<void>;
   /** Finishes what is under way and lets go. Called once, and only if `start` resolved. */
   stop(): Promise<void>;
+  /** How long it may take to stop, where that is not what parts are given. */
+  readonly stopTimeoutMs?: number;
+}
+
+/** One that has perhaps nothing to do to start. */
+export function part(name: string, steps: Partial<Pick<Part, 'start'>> & Pick<Part, 'stop'>): Part {
+  return { name, start: steps.start ?? (() => Promise.resolve()), stop: steps.stop };
 }
 
 export interface LifecycleConfig {
@@ -29,13 +36,15 @@ export interface Outcome {
 /**
  * Starts parts in order and stops them in reverse, so each part runs only while all it stands on runs.
  * Guarantee: a failed start stops what was started before it; a stop ends after at most
- * `(parts + 1) x stopTimeoutMs`; both happen once, whoever asks. A crash skips all of it: nothing here is
- * needed for durability, only for leaving quickly and quietly.
+ * `(parts + 1) x stopTimeoutMs`, more where a part asks for more; both happen once, whoever asks. A crash
+ * skips all of it: nothing here is needed for durability, only for leaving quickly and quietly.
  */
 export class Lifecycle {
   readonly #config: LifecycleConfig;
   readonly #deps: LifecycleDeps;
   readonly #running: Part[] = [];
+  /** Those that did not stop in time: what they fail at afterwards is no news. */
+  readonly #leftBehind = new Set<string>();
   readonly #stopping = new AbortController();
   readonly #ended = Promise.withResolvers<Outcome>();
   #starting: Promise<void> | undefined;
@@ -77,7 +86,7 @@ export class Lifecycle {
   /** A part broke while running: what it did is in doubt; the restart goes on from durable state. */
   async fail(part: string, error: unknown): Promise<Outcome> {
     this.#clean = false;
-    this.#deps.facts.event('partFailed', { part, error });
+    if (!this.#leftBehind.has(part)) this.#deps.facts.event('partFailed', { part, error });
     return this.stop(`${part} failed`);
   }
 
@@ -102,7 +111,8 @@ export class Lifecycle {
     this.#stopping.abort();
     // A part in the middle of its start cannot be stopped; it is stopped as soon as it runs.
     const starting = this.#starting?.catch(() => undefined) ?? Promise.resolve();
-    if (!(await this.#inTime(starting))) this.#overrun('start');
+    const { stopTimeoutMs } = this.#config;
+    if (!(await this.#inTime(starting, stopTimeoutMs))) this.#overrun('start', stopTimeoutMs);
     for (let part = this.#running.pop(); part !== undefined; part = this.#running.pop()) {
       await this.#stopPart(part);
     }
@@ -113,26 +123,28 @@ export class Lifecycle {
 
   async #stopPart(part: Part): Promise<void> {
     const { clock, facts } = this.#deps;
+    const { stopTimeoutMs = this.#config.stopTimeoutMs } = part;
     const startedMs = clock.now();
     try {
-      const inTime = await this.#inTime(part.stop());
+      const inTime = await this.#inTime(part.stop(), stopTimeoutMs);
       if (inTime) facts.event('stopped', { part: part.name, durationMs: clock.now() - startedMs });
-      else this.#overrun(part.name);
+      else this.#overrun(part.name, stopTimeoutMs);
     } catch (error) {
       this.#clean = false;
       facts.event('stopFailed', { part: part.name, error });
     }
   }
 
-  #overrun(part: string): void {
+  #overrun(part: string, timeoutMs: number): void {
     this.#clean = false;
-    this.#deps.facts.event('stopTimedOut', { part, timeoutMs: this.#config.stopTimeoutMs });
+    this.#leftBehind.add(part);
+    this.#deps.facts.event('stopTimedOut', { part, timeoutMs });
   }
 
   /** False when the work is still not done after the time that a stop may take. */
-  async #inTime(work: Promise<unknown>): Promise<boolean> {
+  async #inTime(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
     const done = new AbortController();
-    const timeout = this.#deps.clock.sleep(this.#config.stopTimeoutMs, done.signal).then(() => false);
+    const timeout = this.#deps.clock.sleep(timeoutMs, done.signal).then(() => false);
     try {
       return await Promise.race([work.then(() => true), timeout]);
     } finally {

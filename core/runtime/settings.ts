@@ -1,12 +1,11 @@
 import { z } from 'zod';
+import { DAY_MS } from '../metering/hour.ts';
 import { parsePeriod } from '../metering/period.ts';
 import { SettingsTimeline, UNVERSIONED } from '../metering/settings-timeline.ts';
 import { loadConfig, readConfigFile } from './config.ts';
 import { MeteringError } from './errors.ts';
 
 const count = (limit: number): z.ZodNumber => z.int().positive().max(limit);
-
-const DAY_MS = 86_400_000;
 
 /**
  * What the metering rule may be told (METERING.md): every key has a default, unknown keys are refused.

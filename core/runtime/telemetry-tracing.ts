@@ -4,10 +4,16 @@
  * variables itself. Without it nothing is loaded and spans cost nothing. A collector that is away costs
  * spans, never usage.
  */
-import { trace, type Attributes } from '@opentelemetry/api';
+import type { IncomingHttpHeaders } from 'node:http';
+
+import { context, propagation, ROOT_CONTEXT, SpanKind, trace, type Attributes } from '@opentelemetry/api';
+
 import { isTracingConfigured } from './config.ts';
+import type { FactName } from './facts.ts';
 
 const SERVICE = 'gh0stmeter';
+/** The fact that somebody else's request was answered. */
+const SERVED: FactName = 'requestServed';
 
 export interface Tracing {
   /** Sends what is left. */
@@ -28,6 +34,11 @@ export async function startTracing(): Promise<Tracing> {
   return { close: () => sdk.shutdown() };
 }
 
+/** Tells within the trace that headers name (W3C trace context); malformed ones name none. */
+export function inTraceOf(headers: IncomingHttpHeaders, tell: () => void): void {
+  context.with(propagation.extract(ROOT_CONTEXT, headers), tell);
+}
+
 /** A span that has ended: `name` took `durationMs` until `endMs`. */
 export function recordSpan(
   name: string,
@@ -41,5 +52,6 @@ export function recordSpan(
     }
   }
   const startTime = time.endMs - time.durationMs;
-  trace.getTracer(SERVICE).startSpan(name, { startTime, attributes }).end(time.endMs);
+  const kind = name === SERVED ? SpanKind.SERVER : SpanKind.INTERNAL;
+  trace.getTracer(SERVICE).startSpan(name, { startTime, attributes, kind }).end(time.endMs);
 }

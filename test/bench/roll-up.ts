@@ -1,6 +1,7 @@
 /** (b) From samples to usage: one hour of 20,000 series, 120 samples each; then days of hours that are small. */
 import { Ingest } from '../../aggregator/ingest/ingest.ts';
 import { EVERYTHING_KEPT } from '../../aggregator/ledger/erasure/kept-hours.ts';
+import { restAfterMs } from '../../aggregator/ledger/accounts.ts';
 import { convertSpan } from '../../aggregator/rollup/convert.ts';
 import { rollSpan } from '../../aggregator/rollup/roll-span.ts';
 import { RollUp } from '../../aggregator/rollup/roll-up.ts';
@@ -16,10 +17,6 @@ const FLOOR = 2_000_000;
 /** Past the offsets of the log, where no journal row is yet. */
 const FIRST_OFFSET = 1_000_000;
 const ROUNDS_PER_BATCH = 2;
-/** How the roll-up's loop rests between passes (aggregator/rollup/roll-up.ts). */
-const REST_PER_WORK = 2;
-const MIN_REST_SECONDS = 1;
-const MAX_REST_SECONDS = 30;
 /** A simulated cluster: 264 series, scraped four times an hour. */
 const SMALL = { seed: 20_261_002, nodes: 3, podsPerNode: 22 };
 const SMALL_SCRAPE_MS = 900_000;
@@ -90,8 +87,7 @@ async function fillSmall({ store, clock, hour }: Workbench, cluster: string, hou
 
 /** A sample that just missed a refresh waits for its end, for the rest of the loop and for the next refresh. */
 function freshness(refreshSeconds: number): string {
-  const restSeconds = Math.min(MAX_REST_SECONDS, Math.max(MIN_REST_SECONDS, refreshSeconds * REST_PER_WORK));
-  const oldest = (2 * refreshSeconds + restSeconds).toFixed(1);
+  const oldest = (2 * refreshSeconds + restAfterMs(refreshSeconds * 1000) / 1000).toFixed(1);
   return `  an open hour of that size is at most ${oldest} s behind its samples (refresh, rest, refresh)`;
 }
 

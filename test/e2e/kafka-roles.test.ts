@@ -1,91 +1,24 @@
 /** The roles as processes of their own, over a real broker: what is collected is metered, crash or no crash. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { missingForKafka } from '../support/kafka/jars.ts';
-import { metering, now, pause, ROOT } from './program.ts';
-
-const LONG_MS = 60_000;
-const POLL_MS = 100;
+import { kafkaLog, record } from '../support/kafka/kafka-log.ts';
+import { Role } from '../support/role.ts';
+import { usageOverHttp, usageReplayed } from '../support/usage-over-http.ts';
+import { until } from '../support/waiting.ts';
+import { metering, now, pause, ROOT, shell } from './program.ts';
 
 let broker: KafkaBroker;
 let directory: string;
-const running = new Set<Role>();
-
-/** A role that runs; its lines say where it is reached. */
-class Role {
-  readonly #child: ChildProcess;
-  readonly #lines: string[] = [];
-  readonly #errors: string[] = [];
-
-  constructor(role: string, config: string) {
-    const args = ['--import', './node-version.js', 'main.ts', role, '--config', config];
-    this.#child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const [stream, lines] of [
-      [this.#child.stdout, this.#lines],
-      [this.#child.stderr, this.#errors],
-    ] as const) {
-      if (stream !== null) createInterface({ input: stream }).on('line', (line) => lines.push(line));
-    }
-    running.add(this);
-  }
-
-  /** What follows this word on a line of its own. */
-  async address(word: string): Promise<string> {
-    return await until(`${word} of ${this.#lines.join('\n')}${this.#errors.join('\n')}`, () => {
-      const line = this.#lines.find((text) => text.startsWith(word));
-      if (line === undefined && this.#child.exitCode !== null) throw new Error(this.#errors.join('\n'));
-      return /https?:\/\/[^/\s]+/.exec(line ?? '')?.[0];
-    });
-  }
-
-  async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
-    running.delete(this);
-    if (this.#child.exitCode !== null) return this.#child.exitCode;
-    const closed = once(this.#child, 'close') as Promise<[number | null]>;
-    this.#child.kill(signal);
-    return (await closed)[0];
-  }
-}
-
-async function until<T>(what: string, look: () => Promise<T | undefined> | T | undefined): Promise<T> {
-  for (let waitedMs = 0; waitedMs < LONG_MS; waitedMs += POLL_MS) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await pause(POLL_MS);
-  }
-  throw new Error(`waited in vain: ${what}`);
-}
 
 async function configured(name: string, values: unknown): Promise<string> {
   const path = join(directory, name);
   await writeFile(path, JSON.stringify(values));
   return path;
 }
-
-/** Usage by hour, tenant, cluster, namespace as the API gives it, without hours of nothing. */
-async function usage(api: string): Promise<readonly string[]> {
-  const groups = ['tenant', 'cluster', 'namespace'].map((group) => `groupBy=${group}`).join('&');
-  const rows: string[] = [];
-  for (const meter of METERS) {
-    const response = await fetch(`${api}/api/v1/meters/${meter}/query?windowSize=HOUR&${groups}`);
-    const { data } = (await response.json()) as { data: Row[] };
-    for (const { windowStart, value, tenant, groupBy } of data) {
-      if (value === null || value === '0') continue;
-      rows.push(
-        [windowStart.slice(0, 13), tenant, groupBy['cluster'], groupBy['namespace'], meter, value].join(),
-      );
-    }
-  }
-  return rows.sort();
-}
-
-const METERS = ['cpu', 'memory', 'network_transmit', 'network_receive'] as const;
 
 const TOKEN = 'a-token-of-the-cluster-roles';
 
@@ -112,11 +45,11 @@ async function pushed(receiver: string, token: string): Promise<number> {
   return status;
 }
 
-interface Row {
-  readonly windowStart: string;
-  readonly value: string | null;
-  readonly tenant: string;
-  readonly groupBy: Readonly<Record<string, string>>;
+/** A record that nobody can read, before all others. */
+async function poisoned(topic: string): Promise<void> {
+  const log = kafkaLog(broker.address);
+  await log.append([record(topic, Buffer.from([0xff, 0x01]))]);
+  await log.close();
 }
 
 const missing = missingForKafka();
@@ -126,9 +59,7 @@ describe.skipIf(missing !== undefined)(`over a broker${missing === undefined ? '
     broker = await KafkaBroker.start();
     directory = await mkdtemp(join(tmpdir(), 'metering-roles-'));
   }, 120_000);
-  afterEach(async () => {
-    for (const role of running) await role.end('SIGKILL');
-  });
+  afterEach(() => Role.killAll());
   afterAll(async () => {
     await broker.stop();
     await rm(directory, { recursive: true });
@@ -190,10 +121,11 @@ describe.skipIf(missing !== undefined)(`over a broker${missing === undefined ? '
     });
     const made = await metering('topics', '--config', metered);
     expect(made).toMatchObject({ code: 0, stdout: 'usage.roles made\n' });
+    await poisoned('usage.roles');
     const collector = new Role('collector', collected);
     let aggregator = new Role('aggregator', metered);
     const api = await aggregator.address('API');
-    await until('usage', async () => ((await usage(api)).length > 0 ? true : undefined));
+    await until('usage', async () => ((await usageOverHttp(api)).length > 0 ? true : undefined));
     await aggregator.end('SIGKILL');
     await collector.end('SIGKILL');
     const second = new Role('collector', collected);
@@ -204,39 +136,27 @@ describe.skipIf(missing !== undefined)(`over a broker${missing === undefined ? '
     await pause(5_000);
     expect(await second.end('SIGTERM')).toBe(0);
 
-    const captured = join(directory, 'captured.jsonl');
-    const { stdout: lines } = await metering('capture', '--config', metered);
-    await writeFile(captured, lines);
-    const { stdout: replayed } = await metering('replay', captured);
-    const expected = rowsOf(replayed);
+    const piped = `metering capture --config '${metered}' | metering replay -`;
+    const brokers = { GH0STMETER_KAFKA__BROKERS: `${broker.address}, 127.0.0.1:1` };
+    const { stdout: replayed } = await shell(piped, brokers);
+    const expected = usageReplayed(replayed);
     expect(expected.length).toBeGreaterThan(10);
     // Two core-seconds were pushed, over a second that may straddle the end of an hour.
     const fromPush = expected.filter((row) => row.includes(',pushed,')).map((row) => row.split(',').at(-1));
     expect(fromPush.reduce((sum, value) => sum + BigInt(value ?? 0), 0n)).toBe(2_000_000_000n);
     await until('the same usage', async () =>
-      (await usage(again)).join('\n') === expected.join('\n') ? true : undefined,
+      (await usageOverHttp(again)).join('\n') === expected.join('\n') ? true : undefined,
     ).catch(async (error: unknown) => {
-      expect(await usage(again)).toEqual(expected);
+      expect(await usageOverHttp(again)).toEqual(expected);
       throw error;
     });
     expect(await aggregator.end('SIGTERM')).toBe(0);
     const listed = await metering('quarantine', 'list', '--config', metered);
-    expect(listed).toMatchObject({
-      code: 0,
-      stdout: 'topic,partition,offset,point,reason,logged,retried,excerpt\n',
-    });
+    const [head, line, ...more] = listed.stdout.trimEnd().split('\n');
+    expect(head).toBe('topic,partition,offset,point,reason,logged,retried,excerpt');
+    expect(line).toMatch(/^usage\.roles,0,0,0,undecodable,[^,]+,false,.*not a well-formed OTLP.*$/);
+    expect(more).toEqual([]);
     const retried = await metering('quarantine', 'retry', '--config', metered);
-    expect(retried.stderr).toContain('0 records appended again');
+    expect(retried.stderr).toContain('1 records appended again, 0 are gone');
   }, 240_000);
 });
-
-function rowsOf(text: string): readonly string[] {
-  const [, ...lines] = text.trim().split('\n');
-  return lines
-    .map((line) => line.split(','))
-    .filter(([, , , , meter]) => METERS.some((name) => name === meter))
-    .map(([hour = '', tenant, cluster, namespace, meter, quantity]) =>
-      [hour.slice(0, 13), tenant, cluster, namespace, meter, quantity].join(),
-    )
-    .sort();
-}

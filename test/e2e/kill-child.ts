@@ -73,6 +73,7 @@ function markedLog(log: SampleLog, maxBytes: number): SampleLog {
         poll: (poll) => consumer.poll({ ...poll, maxBytes }),
         commit: (positions) => marked('commit', () => consumer.commit(positions)),
         seek: (positions) => marked('seek', () => consumer.seek(positions)),
+        waiting: () => consumer.waiting(),
         committed: () => consumer.committed(),
         close: () => consumer.close(),
       };

@@ -15,6 +15,7 @@ import { EmbeddedLog, embeddedLogSchema } from '../../core/eventlog/embedded.ts'
 import { SystemClock } from '../../core/runtime/clock.ts';
 import { modelUsage } from '../model/model.ts';
 import { buildWorld } from '../property/worlds.ts';
+import { WORLD_PARTITIONS } from '../property/worlds/details.ts';
 import { Random } from '../property/worlds/random.ts';
 import { fullSettings, logRecord } from '../support/pipeline.ts';
 import { RESULT_FILE, type ChildConfig } from './kill-child.ts';
@@ -27,7 +28,6 @@ const KILLS_PER_RUN = 10;
 const WORLDS = Array.from({ length: 5 }, (_, index) => buildWorld(100 + index));
 const SETTINGS = fullSettings(buildWorld(100).settings);
 const CLUSTERS = ['rt1', 'rt2', 'rt3'];
-const PARTITIONS = 3;
 /** So many times as fast as real time: the ten minutes that a restart goes back are 3 s. */
 const SPEED = 200;
 const BATCH_BYTES = 8_192;
@@ -53,7 +53,7 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 async function prepare(name: string): Promise<string> {
   const directory = join(root, name);
   await mkdir(directory);
-  const config = embeddedLogSchema.parse({ directory: join(directory, 'log'), partitions: PARTITIONS });
+  const config = embeddedLogSchema.parse({ directory: join(directory, 'log'), partitions: WORLD_PARTITIONS });
   const log = new EmbeddedLog(config, { clock, facts: { event: () => undefined } });
   const records = WORLDS.flatMap(({ records }) => records.map((record) => logRecord(record)));
   await log.append(records.sort((a, b) => a.timestampMs - b.timestampMs));

@@ -16,8 +16,25 @@ export interface Output {
 
 /** `npm run metering -- ...`, without npm. */
 export async function metering(...args: readonly string[]): Promise<Output> {
-  const child = spawn(process.execPath, ['--import', './node-version.js', 'main.ts', ...args], {
+  return await outputOf(process.execPath, [...PROGRAM, ...args]);
+}
+
+/** What a shell makes of a line in which `metering` is the program. */
+export async function shell(line: string, variables: NodeJS.ProcessEnv = {}): Promise<Output> {
+  const program = [process.execPath, ...PROGRAM].map((word) => `'${word}'`).join(' ');
+  return await outputOf('sh', ['-c', `metering() { ${program} "$@"; }; ${line}`], variables);
+}
+
+const PROGRAM = ['--import', './node-version.js', 'main.ts'];
+
+async function outputOf(
+  command: string,
+  args: readonly string[],
+  variables: NodeJS.ProcessEnv = {},
+): Promise<Output> {
+  const child = spawn(command, args, {
     cwd: ROOT,
+    env: { ...process.env, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const closed = once(child, 'close') as Promise<[number | null]>;

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Random } from '../property/worlds/random.ts';
 import { decodePublished, publishedMetricsData } from '../support/published-otlp.ts';
 import { captures, expectedCsv, linesOf } from '../vectors/captures/expect.ts';
-import { metering, ROOT, type Output } from './program.ts';
+import { metering, ROOT, shell, type Output } from './program.ts';
 
 const SHARED = join(ROOT, '../shared/captures');
 const CAPTURES = captures();
@@ -149,6 +149,27 @@ describe.each(CAPTURES)('$file', ({ file: path, expectedFile, lines }) => {
     const output = await metering('replay', path, '--settings', settingsFile);
     expect(specified(output)).toBe(expectedCsv(lines, settings));
     expect(specified(output)).not.toBe(await readFile(expectedFile, 'utf8'));
+  });
+});
+
+describe('standard input', () => {
+  const [capture] = CAPTURES;
+
+  test('is replayed as a file is, also gzipped: what capture prints needs no file between', async () => {
+    const lines = await file('piped.jsonl', `${capture?.lines.join('\n') ?? ''}\n`);
+    const printed = await metering('replay', lines);
+    expect(printed.stdout.length).toBeGreaterThan(HEADER.length + 1);
+    expect((await shell(`cat '${lines}' | metering replay -`)).stdout).toBe(printed.stdout);
+    expect((await shell(`gzip -c '${lines}' | metering replay -`)).stdout).toBe(printed.stdout);
+  });
+
+  test("is nobody else's: an embedded store neither waits for it nor takes it for rows", async () => {
+    const path = await file('given.jsonl', `${capture?.lines.join('\n') ?? ''}\n`);
+    const { stdout } = await metering('replay', path);
+    expect((await shell(`echo '{"no": "row"}' | metering replay '${path}'`)).stdout).toBe(stdout);
+    // Whoever holds the pipe open ends with the program, and not the other way round.
+    const open = `mkfifo '${path}.pipe' && exec 3<>'${path}.pipe' && metering replay '${path}' <&3`;
+    expect((await shell(open)).stdout).toBe(stdout);
   });
 });
 

@@ -75,6 +75,11 @@ describe('the demo', () => {
     expect(bytes).toBeLessThan(GIB);
   });
 
+  test('the doctor leaves what runs alone, and says so', async () => {
+    const { code, stdout } = await metering('doctor', '--data', data);
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^info +store +a process runs on /m)]);
+  });
+
   test('a second process on the same data is refused, with whom to stop', async () => {
     const { code, stdout, stderr } = await metering('all', '--data', data, '--port', '0');
     expect([code, stdout]).toEqual([1, '']);

@@ -9,7 +9,9 @@ const QUERIES = {
   parts: `SELECT cluster, unit, hour, tenant, namespace, meter, q0, q1, q2, q3, missing_ms, samples, flags
     FROM usage_parts FINAL WHERE q0 != 0 OR q1 != 0 OR q2 != 0 OR q3 != 0 OR missing_ms != 0`,
   closings: 'SELECT cluster, hour, hex(series) AS id, t, value, known FROM closings FINAL',
-  coverage: 'SELECT cluster, hour, meter, covered_ms, expected_ms FROM coverage FINAL',
+  // An hour that was looked at and of which nothing was expected says nothing, as parts of nothing do.
+  coverage: `SELECT cluster, hour, meter, covered_ms, expected_ms FROM coverage FINAL
+    WHERE covered_ms != 0 OR expected_ms != 0`,
   samples: 'SELECT cluster, hour, meter, hex(series) AS id, t, start, target, version FROM samples FINAL',
   sightings: `SELECT cluster, hex(series) AS id, target, min(value_t) AS v, min(rejected_t) AS r FROM sightings
     GROUP BY cluster, series, target`,

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { createApi, type Api } from '../../aggregator/api/server.ts';
-import { StoreUsageReader } from '../../aggregator/api/usage-reader.ts';
+import type { Api } from '../../aggregator/api/server.ts';
+import { clientOf } from '../support/api-client.ts';
 import { openTestStore, type TestStore } from '../support/chdb.ts';
+import { apiOver, markOpen, partRow, seconds, type RolledPart } from '../support/rolled-usage.ts';
 
 /** Usage of three days in two clusters, written as the roll-up writes it; figures past 2^63 on purpose. */
 const DAY = '2026-03-28';
@@ -11,36 +12,7 @@ const HUGE = 2n ** 126n;
 let testStore: TestStore;
 let api: Api;
 
-interface Part {
-  readonly cluster?: string;
-  readonly unit?: string;
-  readonly hour: string;
-  readonly tenant: string;
-  readonly namespace?: string;
-  readonly meter?: string;
-  readonly quarters: readonly [bigint, bigint, bigint, bigint];
-  readonly version?: number;
-}
-
-function seconds(text: string): number {
-  return Date.parse(text) / 1000;
-}
-
-function partRow(part: Part): Record<string, unknown> {
-  const [q0, q1, q2, q3] = part.quarters;
-  return {
-    cluster: part.cluster ?? 'north',
-    unit: seconds(part.unit ?? part.hour),
-    hour: seconds(part.hour),
-    tenant: part.tenant,
-    namespace: part.namespace ?? `${part.tenant}-web`,
-    meter: part.meter ?? 'cpu',
-    ...{ q0, q1, q2, q3 },
-    ...{ missing_ms: 0, samples: 4, flags: 0, version: part.version ?? 1 },
-  };
-}
-
-const PARTS: readonly Part[] = [
+const PARTS: readonly RolledPart[] = [
   { hour: `${DAY}T10:00Z`, tenant: 'acme', quarters: [1n, 2n, 3n, 4n] },
   // The same hour from a later unit: usage of an hour is the sum over units.
   { hour: `${DAY}T10:00Z`, unit: `${DAY}T11:00Z`, tenant: 'acme', quarters: [0n, 0n, 0n, 10n] },
@@ -69,6 +41,7 @@ beforeAll(async () => {
   // Neither an insert nor a merge in the background may drop the older versions before they are asked for.
   await store.command('SYSTEM STOP MERGES');
   for (const part of [...PARTS].reverse()) await store.insert('usage_parts', [partRow(part)]);
+  await markOpen(store, PARTS);
   const hours = ['10:00', '11:00', '12:00', '22:00', '23:00'].map((time) => `${DAY}T${time}Z`);
   const coverage = (cluster: string, hour: string, covered: number): Record<string, unknown> => ({
     ...{
@@ -94,16 +67,11 @@ beforeAll(async () => {
     scrape('north', `${DAY}T23:50:00Z`, 1),
     scrape('south', `${DAY}T10:40:00Z`, 2),
   ]);
-  api = createApi(
-    { port: 0, requestTimeoutMs: 5_000, answerTimeoutMs: 20_000, checkTimeoutMs: 1_000 },
-    {
-      clock: { now: () => Date.parse('2026-03-29T10:40:00Z'), sleep: async () => undefined },
-      facts: { event: () => undefined },
-      reader: new StoreUsageReader({ queryTimeoutMs: 10_000 }, { store }),
-      checks: [],
-      metricsText: async () => '',
-    },
-  );
+  await store.insert('watermark', [
+    { cluster: 'north', t: Date.parse(`${DAY}T23:20:00Z`) },
+    { cluster: 'south', t: Date.parse(`${DAY}T10:40:00Z`) },
+  ]);
+  api = apiOver(store, Date.parse('2026-03-29T10:40:00Z'));
 });
 
 afterAll(async () => {
@@ -207,10 +175,9 @@ describe('groups and filters', () => {
   });
 
   test('POST with a JSON body asks the same', async () => {
-    const response = await api.app.inject({
-      method: 'POST',
-      url: '/api/v1/meters/cpu/query',
-      payload: {
+    const { json } = await clientOf(api).call('queryMeterByPost', {
+      params: { meter: 'cpu' },
+      body: {
         from: `${DAY}T00:00Z`,
         to: '2026-03-29T00:00Z',
         tenant: ['acme'],
@@ -218,9 +185,7 @@ describe('groups and filters', () => {
         filterGroupBy: { cluster: 'north' },
       },
     });
-    expect(response.json<{ data: Row[] }>().data.map((row) => [row.tenant, row.value])).toEqual([
-      ['acme', '125'],
-    ]);
+    expect(json.data.map((row) => [row.tenant, row.value])).toEqual([['acme', '125']]);
   });
 });
 
@@ -283,20 +248,19 @@ describe('the answer', () => {
     });
     expect(response.headers['content-type']).toBe('text/csv; charset=utf-8; header=present');
     expect(response.body).toBe(
-      'windowStart,windowEnd,tenant,value,unit,complete,coveredMs,expectedMs\r\n' +
-        '2026-03-28T00:00:00Z,2026-03-29T00:00:00Z,"o\'tool\\x,""y""",4,byte-ms,false,0,0\r\n',
+      'windowStart,windowEnd,tenant,value,unit,complete,coveredMs,expectedMs,state,revision\r\n' +
+        '2026-03-28T00:00:00Z,2026-03-29T00:00:00Z,"o\'tool\\x,""y""",4,byte-ms,false,0,0,open,0\r\n',
     );
   });
 
   test('of more rows than the limit is refused whole', async () => {
     const { store } = testStore;
     const namespaces = Array.from({ length: 21 }, (_, index) => `many-${index}`);
-    await store.insert(
-      'usage_parts',
-      namespaces.map((namespace) =>
-        partRow({ hour: '2025-06-01T00:00Z', tenant: 'many', namespace, quarters: [1n, 0n, 0n, 0n] }),
-      ),
-    );
+    const parts = namespaces.map((namespace) => ({
+      ...{ hour: '2025-06-01T00:00Z', tenant: 'many', namespace, quarters: [1n, 0n, 0n, 0n] as const },
+    }));
+    await store.insert('usage_parts', parts.map(partRow));
+    await markOpen(store, parts);
     // 21 namespaces x 4,800 hours.
     const range = 'from=2025-06-01T00:00Z&to=2025-12-18T00:00Z&windowSize=HOUR';
     const response = await api.app.inject({ url: `/api/v1/meters/cpu/query?${range}&groupBy=namespace` });
@@ -305,5 +269,101 @@ describe('the answer', () => {
     const fewer = await rowsOf('cpu', `${range}&groupBy=namespace&namespace=many-7`);
     expect(fewer).toHaveLength(4_800);
     expect(fewer[0]).toMatchObject({ value: '1', namespace: 'many-7' });
+  });
+});
+
+describe('long answers', () => {
+  const range = 'from=2025-06-01T00:00Z&to=2025-12-18T00:00Z&windowSize=HOUR&groupBy=namespace&tenant=many';
+
+  test('come in pages that follow each other, and together are all of it', async () => {
+    const short = 'from=2025-06-01T00:00Z&to=2025-06-01T05:00Z&windowSize=HOUR&groupBy=namespace&tenant=many';
+    const all = await rowsOf('cpu', short);
+    const client = clientOf(api);
+    let page = await client.follow('queryMeter', `/api/v1/meters/cpu/query?${short}&limit=16`);
+    const pages: (typeof page.json.data)[] = [page.json.data];
+    while (page.next !== undefined) {
+      expect(page.json.nextCursor).toBeDefined();
+      page = await client.follow('queryMeter', page.next);
+      pages.push(page.json.data);
+    }
+    expect(page.json.nextCursor).toBeUndefined();
+    expect(all).toHaveLength(21 * 5);
+    expect(pages.map((page) => page.length)).toEqual([16, 16, 16, 16, 16, 16, 9]);
+    expect(pages.flat()).toEqual(all);
+  });
+
+  test('have cursors that are of no use for another question', async () => {
+    const url = (query: string): string => `/api/v1/meters/cpu/query?${query}`;
+    const first = await api.app.inject({ url: url(`${WHOLE_DAY}&groupBy=tenant,namespace&limit=1`) });
+    const { nextCursor } = first.json<{ nextCursor: string }>();
+    const other = await api.app.inject({
+      url: url(`${WHOLE_DAY}&groupBy=tenant&limit=1&cursor=${nextCursor}`),
+    });
+    expect(other.statusCode).toBe(400);
+    expect(other.json()).toMatchObject({ problems: [{ parameter: 'cursor', code: 'invalid_cursor' }] });
+  });
+
+  test('are streamed as NDJSON and as CSV, every row once', async () => {
+    const url = `/api/v1/meters/cpu/query?${range}`;
+    const lines = (await api.app.inject({ url, headers: { accept: 'application/x-ndjson' } })).body
+      .trimEnd()
+      .split('\n');
+    expect(lines).toHaveLength(21 * 4_800);
+    const rows = lines.map((line) => JSON.parse(line) as Row);
+    expect(new Set(rows.map(({ windowStart, namespace }) => `${windowStart} ${namespace ?? ''}`)).size).toBe(
+      21 * 4_800,
+    );
+    expect(rows.reduce((sum, { value }) => sum + BigInt(value ?? 0), 0n)).toBe(21n);
+    const csv = (await api.app.inject({ url, headers: { accept: 'text/csv' } })).body.trimEnd().split('\r\n');
+    expect(csv[0]).toBe(
+      'windowStart,windowEnd,namespace,value,unit,complete,coveredMs,expectedMs,state,revision',
+    );
+    expect(csv).toHaveLength(1 + 21 * 4_800);
+    expect(csv.filter((line) => line.startsWith('windowStart'))).toHaveLength(1);
+  });
+});
+
+describe('what is told of a window', () => {
+  const hours = `from=${DAY}T10:00Z&to=${DAY}T14:00Z&cluster=north`;
+
+  test.each([
+    // 10:00 has 10 + 10 + 5 + 7, 11:00 has 100, 12:00 was not scraped, nor was 13:00.
+    ['sum', '132', 'core-ns'],
+    ['max', '100', 'core-ns/h'],
+    ['p95', '100', 'core-ns/h'],
+    ['avg', '66', 'core-ns/h'],
+  ])('as %s is %s', async (aggregation, value, unit) => {
+    const [row] = await rowsOf('cpu', `${hours}&aggregation=${aggregation}`);
+    expect([row?.value, row?.unit]).toEqual([value, unit]);
+  });
+
+  test('as a rate counts hours that were scraped and idle, and no others', async () => {
+    const rows = await rowsOf('cpu', `${hours}&aggregation=avg&groupBy=tenant`);
+    expect(rows.map((row) => [row.tenant, row.value])).toEqual([
+      ['acme', '62'],
+      ['globex', '4'],
+    ]);
+    const [none] = await rowsOf('cpu', `from=${DAY}T13:00Z&to=${DAY}T14:00Z&cluster=north&aggregation=max`);
+    expect(none?.value).toBeNull();
+  });
+
+  test('in the unit people read is a decimal, with the exact figure beside it', async () => {
+    const [row] = await rowsOf('memory', `${WHOLE_DAY}&unit=presented`);
+    expect(row).toMatchObject({ unit: 'GiB-hour', baseValue: String(8n * HUGE), baseUnit: 'byte-ms' });
+    expect(row?.value).toMatch(/^\d+\.\d{1,9}$/);
+    const [wholly] = await rowsOf('cpu', `${WHOLE_DAY}&unit=presented&aggregation=max`);
+    expect(wholly).toMatchObject({ unit: 'core-hour/h', baseUnit: 'core-ns/h' });
+  });
+
+  test('of the groups that used most are those alone, the largest first', async () => {
+    const rows = await rowsOf('cpu', `${WHOLE_DAY}&groupBy=cluster,tenant&top=2`);
+    expect(rows.map((row) => [row.tenant, row.cluster, row.value])).toEqual([
+      ['acme', 'south', '1000'],
+      ['acme', 'north', '125'],
+    ]);
+    const both = await api.app.inject({
+      url: `/api/v1/meters/cpu/query?${WHOLE_DAY}&top=2&groupBy=tenant&limit=1`,
+    });
+    expect(both.json()).toMatchObject({ problems: [{ parameter: 'top', code: 'conflicting_parameters' }] });
   });
 });

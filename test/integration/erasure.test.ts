@@ -125,6 +125,43 @@ async function rollUpAgain(...hours: readonly number[]): Promise<void> {
 }
 
 describe('an erasure', () => {
+  test('takes what usage was of and who owned its pods, in its hours and of nobody else', async () => {
+    await octoberClosed();
+    const names = { cluster: 'north', tenant: 'acme', meter: 'cpu', workload: 'Deployment/w', version: 1 };
+    const parts = (namespace: string, hour: number): Record<string, unknown> => ({
+      ...{ ...names, namespace, unit: hour / 1000, hour: hour / 1000 },
+      ...{ destination: '', storage_class: '', q0: 1, q1: 0, q2: 0, q3: 0 },
+    });
+    const said = (namespace: string, hour: number): Record<string, unknown> => ({
+      ...{ cluster: 'north', namespace, hour: hour / 1000 },
+      ...{ subject: 'Pod/a', value: 'ReplicaSet/w-5d9', t: hour + 1 },
+    });
+    const places: readonly (readonly [string, number])[] = [
+      ['web', LAST_HOUR],
+      ['web', NOVEMBER],
+      ['shop', LAST_HOUR],
+    ];
+    await store.insert(
+      'detail_parts',
+      places.map(([namespace, hour]) => parts(namespace, hour)),
+    );
+    await store.insert(
+      'detail_history',
+      places.map(([namespace, hour]) => said(namespace, hour)),
+    );
+    await erase('acme');
+    const left = (table: string): Promise<unknown[]> =>
+      column(`SELECT concat(namespace, formatDateTime(hour, ' %m-%dT%H')) FROM ${table}
+        WHERE namespace != '' AND ${table === 'detail_parts' ? "workload != ''" : '1'} ORDER BY ALL`);
+    expect(await left('detail_parts')).toEqual(['shop 10-31T23', 'web 11-01T00']);
+    expect(await left('detail_history')).toEqual(['shop 10-31T23', 'web 11-01T00']);
+    await rollUpAgain(LAST_HOUR, NOVEMBER);
+    expect(
+      await column(`SELECT count() FROM detail_parts FINAL
+      WHERE namespace = 'web' AND hour = '2026-10-31 23:00:00' AND q0 + q1 + q2 + q3 > 0`),
+    ).toEqual(['0']);
+  });
+
   test('takes samples of closed hours, and leaves everything that was billed byte for byte', async () => {
     await octoberClosed();
     const before = await billed();
@@ -461,7 +498,7 @@ describe.each(['before', 'after'] as const)('a crash %s', (when: When) => {
   test('any write of it is made good by the next run', async () => {
     await octoberClosed();
     // As many tenants as an erasure has writes, each with a pod of its own that ended.
-    const tenants = Array.from({ length: 7 }, (_, i) => `t${i + 1}`);
+    const tenants = Array.from({ length: 8 }, (_, i) => `t${i + 1}`);
     const spaces = Object.fromEntries(tenants.map((tenant) => [`ns-${tenant}`, tenant]));
     const at = (t: number, seconds: number): LogRecord =>
       scrapes.at(t, {
@@ -486,7 +523,11 @@ describe.each(['before', 'after'] as const)('a crash %s', (when: When) => {
         failed.push(operation);
         return { when, error: new Error('died') };
       };
-      bench.declared = { waivers: [], erasures: [{ tenant, through: '2026-11', reason: 'contract ended' }] };
+      bench.declared = {
+        waivers: [],
+        quotas: [],
+        erasures: [{ tenant, through: '2026-11', reason: 'contract ended' }],
+      };
       await bench
         .erasureOn(faulty)
         .enforce()
@@ -495,8 +536,9 @@ describe.each(['before', 'after'] as const)('a crash %s', (when: When) => {
       bench.clock.advance(2 * MINUTE);
       await bench.erasureOn(faulty).enforce();
     }
-    const [samplesGo, podsGo, labelsGo, excerptsGo] = Array.from({ length: 4 }, () => 'command');
-    expect(failed).toEqual(['insert decision', samplesGo, podsGo, labelsGo, excerptsGo, 'insert ledger']);
+    const [samplesGo, podsGo, labelsGo, detailsGo, excerptsGo] = Array.from({ length: 5 }, () => 'command');
+    const deletions = [samplesGo, podsGo, labelsGo, detailsGo, excerptsGo];
+    expect(failed).toEqual(['insert decision', ...deletions, 'insert ledger']);
     expect(Object.keys(await samples()).filter((name) => name.startsWith('ns-'))).toEqual([]);
     const named = "SELECT count() FROM series WHERE startsWith(namespace, 'ns-') AND notEmpty(labels)";
     expect(await column(named)).toEqual(['0']);

@@ -234,7 +234,10 @@ describe('credentials', () => {
     const headers = { authorization: `Bearer ${await server.serviceToken()}` };
     expect((await app.inject({ url: '/metrics', headers })).statusCode).toBe(404);
     const ready = await app.inject({ url: '/readyz', headers });
-    expect(ready.json()).toMatchObject({ status: 'ready', checks: [{ name: 'store' }, { name: 'issuer' }] });
+    expect(ready.json()).toMatchObject({
+      status: 'ready',
+      checks: [{ name: 'store' }, { name: 'issuer' }, { name: 'api' }],
+    });
     expect(ready.body).not.toContain('globex');
   });
 });

@@ -1,6 +1,8 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { StoreUsageReader } from '../../aggregator/api/usage-reader.ts';
+import { usageReader } from '../../aggregator/api/usage/remembering-reader.ts';
+import { parametersOf } from '../../aggregator/api/endpoint/request.ts';
+import { ENDPOINTS } from '../../aggregator/api/endpoints.ts';
 import { METERS } from '../../core/metering/catalogue.ts';
 import { openTestStore, type TestStore } from '../support/chdb.ts';
 import { TokenServer } from '../support/token-server.ts';
@@ -59,7 +61,37 @@ async function use(tenant: string, weight: number): Promise<void> {
   );
 }
 
+/** What minutes are made from: a counter in each cluster, in a namespace of the tenant's own. */
+async function sample(tenant: string, weight: number): Promise<void> {
+  const { store } = testStore;
+  const of = clustersOf(tenant).map((cluster) => ({
+    ...{ cluster, meter: 'cpu', series: `${tenant}/${cluster}`.padEnd(16, '.').slice(0, 16) },
+  }));
+  const metric = 'container_cpu_usage_seconds_total';
+  const known = { metric, delta: 0, namespace: `${tenant}-web`, pod_key: '', labels: {}, seen: DAY };
+  await store.insert(
+    'series',
+    of.map((series) => ({ ...series, ...known })),
+  );
+  const log = { start: 0, target: 0, topic: 'usage', partition: 0, offset: 1 };
+  await store.insert(
+    'samples',
+    of.flatMap((series) =>
+      ['10:05', '10:20', '11:10'].map((time, i) => ({
+        ...{ ...series, ...log, hour: seconds(`${DAY}T${time.slice(0, 2)}:00Z`) },
+        ...{ t: Date.parse(`${DAY}T${time}:07Z`), version: 1 + i * weight * 1_000_000 },
+      })),
+    ),
+  );
+}
+
 async function scrape(cluster: string): Promise<void> {
+  const marks = ['10:00', '11:00'].map((time) => seconds(`${DAY}T${time}Z`));
+  await testStore.store.insert(
+    'hour_mark',
+    marks.map((hour) => ({ cluster, hour, source: 'test', marked: 1 })),
+  );
+  await testStore.store.insert('watermark', [{ cluster, t: Date.parse(`${DAY}T11:40:00Z`) }]);
   const hours = ['09:00', '10:00', '11:00'].map((time) => seconds(`${DAY}T${time}Z`));
   const full = { cluster, meter: 'cpu', covered_ms: 3_600_000, expected_ms: 3_600_000, version: 1 };
   await testStore.store.insert(
@@ -85,7 +117,13 @@ const times = ['08:00', '09:00', '09:15', '10:00', '10:30', '11:00', '12:00'].ma
 const tenants = fc.constantFrom(MINE, ...OTHERS, 'nobody', "acme' OR '1'='1", 'a\0b', '%', '{scopeTenants}');
 const clusters = fc.constantFrom('north', 'south', 'west', 'lone', 'nowhere');
 const namespaces = fc.constantFrom('acme-web', 'globex-web', 'initech-web', 'shared-name', 'none');
-const groups = fc.constantFrom('tenant', 'cluster', 'namespace', 'tenant,cluster,namespace', 'pod');
+const workloads = fc.constantFrom('Deployment/globex', 'Pod/web', "' OR 1=1 --");
+const destinations = fc.constantFrom('203.0.113.7', 'Service/globex-web/api');
+const classes = fc.constantFrom('fast', 'globex');
+const groups = fc.constantFrom(
+  ...['tenant', 'cluster', 'namespace', 'tenant,cluster,namespace', 'pod'],
+  ...['workload', 'destination,storageClass', 'tenant,workload'],
+);
 const parameter = fc.oneof(
   fc.tuple(fc.constantFrom('from', 'to'), fc.constantFrom(...times)),
   fc.tuple(fc.constantFrom('tenant', 'filterGroupBy[tenant]'), tenants),
@@ -115,6 +153,122 @@ const WHOLE_DAY = [
   ['to', '2026-03-29T00:00Z'],
 ] as const;
 
+const MINUTES = [
+  ['from', `${DAY}T10:00Z`],
+  ['to', `${DAY}T12:00Z`],
+  ['windowSize', 'MINUTE'],
+] as const;
+
+/** By the minute, in every form, with names of others. */
+function minuteRequests(): Asked[] {
+  const others = [
+    [],
+    [['groupBy', 'tenant,cluster,namespace']],
+    [
+      ['groupBy', 'tenant'],
+      ['top', '2'],
+    ],
+    [
+      ['groupBy', 'workload,namespace'],
+      ['limit', '7'],
+    ],
+    [['tenant', 'globex']],
+    [['namespace', 'globex-web']],
+    [
+      ['cluster', 'west'],
+      ['groupBy', 'cluster'],
+    ],
+    [
+      ['cluster', 'north'],
+      ['filterGroupBy[namespace]', 'shared-name'],
+    ],
+  ] as const;
+  return others.flatMap((some) =>
+    ['application/json', 'text/csv', 'application/x-ndjson'].map((accept) => ({
+      ...{ path: '/api/v1/meters/cpu/query', parameters: [...MINUTES, ...some], asBody: false, accept },
+    })),
+  );
+}
+
+/** For every parameter that some endpoint declares, what is worth a try: names of others above all. */
+const VALUES: Readonly<Record<string, fc.Arbitrary<string>>> = {
+  meter: fc.constantFrom('cpu', 'globex'),
+  from: fc.constant(`${DAY}T00:00Z`),
+  to: fc.constant('2026-03-29T00:00Z'),
+  hour: fc.constantFrom(`${DAY}T09:00Z`, `${DAY}T10:00Z`),
+  period: fc.constantFrom('2026-03', '2026-02'),
+  tenant: tenants,
+  cluster: clusters,
+  namespace: namespaces,
+  workload: workloads,
+  destination: destinations,
+  storageClass: classes,
+  'filterGroupBy[tenant]': tenants,
+  'filterGroupBy[cluster]': clusters,
+  'filterGroupBy[namespace]': namespaces,
+  'filterGroupBy[workload]': workloads,
+  'filterGroupBy[destination]': destinations,
+  'filterGroupBy[storageClass]': classes,
+  groupBy: groups,
+  windowSize: fc.constant('HOUR'),
+  windowTimeZone: fc.constant('Asia/Kathmandu'),
+  aggregation: fc.constantFrom('max', 'avg'),
+  unit: fc.constant('presented'),
+  top: fc.constantFrom('1', '3'),
+  limit: fc.constantFrom('1', '50'),
+  cursor: fc.constant('WzEsIiIsW11d'),
+  after: fc.constant('WzEsIiIsW11d'),
+  wait: fc.constant('0s'),
+  kind: fc.constantFrom('usage', 'correction'),
+};
+const PER_ENDPOINT = 6;
+
+/** Requests to every endpoint that there is, whatever it is: one that comes along is asked without a word here. */
+function declaredRequests(): Asked[] {
+  return ENDPOINTS.flatMap(({ declaration: { method, path, params, query, body } }) => {
+    const namesOf = (schema: Parameters<typeof parametersOf>[0] | undefined): string[] =>
+      schema === undefined ? [] : Object.keys(parametersOf(schema).properties);
+    const names = [...namesOf(query), ...namesOf(body)].flatMap((name) =>
+      name === 'filterGroupBy' ? ['filterGroupBy[tenant]', 'filterGroupBy[cluster]'] : [name],
+    );
+    const value = (name: string): fc.Arbitrary<string> => {
+      const values = VALUES[name];
+      if (values === undefined) throw new Error(`${path}: say in VALUES what to ask for as "${name}"`);
+      return values;
+    };
+    const address = fc
+      .tuple(...namesOf(params).map((name) => value(name).map((text): [string, string] => [name, text])))
+      .map((all) =>
+        all.reduce((to, [name, text]) => to.replace(`{${name}}`, encodeURIComponent(text)), path),
+      );
+    const given = fc.tuple(
+      ...names.map((name) =>
+        fc.option(
+          value(name).map((text): [string, string] => [name, text]),
+          { nil: [], freq: 1 },
+        ),
+      ),
+    );
+    const asking = fc.record({
+      path: address,
+      parameters: given.map((all) => all.filter((one): one is [string, string] => one.length === 2)),
+      asBody: fc.constant(method === 'POST'),
+      accept: fc.constant('application/json'),
+    });
+    // The first of each asks for nothing in particular, so it is answered wherever it can be.
+    const plain = fc.record({ path: address, parameters: fc.constant([]), ...accepting(method) });
+    const seed = { seed: SEED };
+    return [
+      ...fc.sample(plain, { ...seed, numRuns: 2 }),
+      ...fc.sample(asking, { ...seed, numRuns: PER_ENDPOINT }),
+    ];
+  });
+}
+
+function accepting(method: string) {
+  return { asBody: fc.constant(method === 'POST'), accept: fc.constant('application/json') };
+}
+
 async function tokenFor(
   members: readonly string[],
   others: Readonly<Record<string, unknown>> = ROLES,
@@ -132,8 +286,14 @@ async function send(token: string, { path, parameters, asBody, accept }: Asked) 
     ).toString();
     return app.inject({ url: `${path}?${query}`, headers });
   }
-  const payload: Record<string, string[]> = {};
-  for (const [name, value] of parameters) (payload[name] ??= []).push(value);
+  const payload: Record<string, unknown> = {};
+  for (const [name, values] of Map.groupBy(parameters, ([given]) => given)) {
+    const [one, ...others] = values.map(([, value]) => value);
+    const inner = /^filterGroupBy\[(.+)\]$/.exec(name)?.[1];
+    const value = others.length === 0 ? one : [one, ...others];
+    if (inner === undefined) payload[name] = value;
+    else payload['filterGroupBy'] = { ...(payload['filterGroupBy'] ?? {}), [inner]: value };
+  }
   return app.inject({ method: 'POST', url: path, headers, payload });
 }
 
@@ -159,13 +319,19 @@ beforeAll(async () => {
   testStore = await openTestStore();
   guarded = guardedApi(server, {
     usageClock: { now: () => Date.parse(`${DAY}T11:45:00Z`), sleep: async () => undefined },
-    reader: new StoreUsageReader({ queryTimeoutMs: 10_000 }, { store: testStore.store }),
+    reader: usageReader({ queryTimeoutMs: 10_000 }, { store: testStore.store }),
+    store: testStore.store,
   });
   await use(MINE, 1);
+  await sample(MINE, 1);
   for (const cluster of clustersOf(MINE)) await scrape(cluster);
-  asked = fc.sample(requests, { seed: SEED, numRuns: SAMPLES });
+  const random = fc.sample(requests, { seed: SEED, numRuns: SAMPLES });
+  asked = [...random, ...declaredRequests(), ...minuteRequests()];
   alone = await answers(await tokenFor([MINE]));
-  for (const [i, tenant] of OTHERS.entries()) await use(tenant, 1_000 * 7 ** (i + 1));
+  for (const [i, tenant] of OTHERS.entries()) {
+    await use(tenant, 1_000 * 7 ** (i + 1));
+    await sample(tenant, 2 + i);
+  }
   await scrape('west');
   await scrape('lone');
 });
@@ -183,11 +349,10 @@ interface Row {
 
 const GROUPED = ['groupBy', 'tenant,cluster,namespace'] as const;
 
-async function figures(
-  token: string,
-  filters: readonly (readonly [string, string])[],
-): Promise<readonly string[]> {
-  const parameters = [...WHOLE_DAY, GROUPED, ...filters];
+type Given = readonly (readonly [string, string])[];
+
+async function figures(token: string, filters: Given, range: Given = WHOLE_DAY): Promise<readonly string[]> {
+  const parameters = [...range, GROUPED, ...filters];
   const request = { path: '/api/v1/meters/cpu/query', parameters, asBody: false, accept: 'application/json' };
   const response = await send(token, request);
   expect(response.statusCode, response.body).toBe(200);
@@ -200,6 +365,8 @@ describe('a tenant among others', () => {
     for (const [i, request] of asked.entries()) {
       expect(among[i], `seed ${SEED}, request ${i}: ${JSON.stringify(request)}`).toBe(alone[i]);
     }
+    // Every endpoint that there is was asked.
+    expect(asked.length).toBe(SAMPLES + ENDPOINTS.length * (2 + PER_ENDPOINT) + minuteRequests().length);
     // The comparison is of something: most requests were answered, and with figures.
     const withFigures = alone.filter((text) => /"value\\":\\"[1-9]|,[1-9]\d*,core-ns/.test(text));
     expect(withFigures.length).toBeGreaterThan(SAMPLES / 10);
@@ -232,6 +399,17 @@ describe('a tenant among others', () => {
     );
   });
 
+  test('is told by the minute of all of its own, and of nothing else', async () => {
+    const everything = await server.serviceToken();
+    for (const members of [[MINE], ['globex', 'initech'], ['ACME', MINE]]) {
+      const mine = members.map((name) => ['tenant', name] as const);
+      const told = await figures(await tokenFor(members), [], MINUTES);
+      expect(told).toEqual(await figures(everything, mine, MINUTES));
+      expect(told.filter((row) => /"[1-9]\d*"\]$/.test(row)).length).toBeGreaterThan(60);
+      expect(await figures(await tokenFor(members), [['tenant', 'acme-2']], MINUTES)).toEqual([]);
+    }
+  });
+
   test('learns nothing of a cluster that it has nothing in, not even that it is there', async () => {
     const token = await tokenFor([MINE]);
     const at = async (cluster: string): Promise<string> => {
@@ -246,12 +424,12 @@ describe('a tenant among others', () => {
 
 describe('who has no tenant', () => {
   const query = { path: '/api/v1/meters/cpu/query', parameters: WHOLE_DAY, asBody: false, accept: '*/*' };
-  const status = async (token: string, path = query.path): Promise<number> =>
-    (await send(token, { ...query, path })).statusCode;
+  const status = async (token: string): Promise<number> => (await send(token, query)).statusCode;
 
   test('by an organization without a role reads the catalogue and nothing else', async () => {
     const token = await tokenFor([MINE], {});
-    expect(await status(token, '/api/v1/meters')).toBe(200);
+    const catalogue = { ...query, path: '/api/v1/meters', parameters: [] };
+    expect((await send(token, catalogue)).statusCode).toBe(200);
     const { statusCode, headers } = await send(token, query);
     expect(statusCode).toBe(403);
     expect(headers['www-authenticate']).toMatch(

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 
 import kafkajs from 'kafkajs';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import type { KafkaLog } from '../../core/eventlog/kafka.ts';
 import type { LogConsumer, LogPosition, LogRecord } from '../../core/eventlog/sample-log.ts';
@@ -209,6 +209,42 @@ describe.skipIf(missing !== undefined)(`on a broker${missing === undefined ? '' 
         await reader.commit(positionsOf(records));
       }
     });
+  });
+
+  test('a poll waits for as many bytes as are wanted while more is in the log, and no longer', async () => {
+    const log = open({ compression: 'none' });
+    const topic = await topicOf(log);
+    const value = Buffer.alloc(10_000, 'x');
+    const records = Array.from({ length: 60 }, () => record(topic, value, { partition: 0 }));
+    await log.append(records);
+    // So that no fetch brings it all.
+    const reading = open({ fetch: { maxBytesPerPartition: 5_242_880, maxBytes: 25_000 } });
+    const reader = await reading.consumer({ group: newName('group'), topics: [topic] });
+    const first = await reader.poll({ maxBytes: 20_000, waitMs: LONG_MS });
+    const waits = reader.waiting();
+    expect([first.length > 0, first.length + Number(waits)]).toEqual([true, 60]);
+    const many = await reader.poll({ maxBytes: 400_000, minBytes: 300_000, waitMs: LONG_MS });
+    expect(many.length).toBeGreaterThanOrEqual(30);
+    const began = performance.now();
+    let left = 60 - first.length - many.length;
+    while (left > 0)
+      left -= (await reader.poll({ maxBytes: MANY_BYTES, minBytes: MANY_BYTES, waitMs: LONG_MS })).length;
+    expect([left, reader.waiting()]).toEqual([0, 0n]);
+    expect(performance.now() - began).toBeLessThan(LONG_MS / 2);
+  });
+
+  test('connections that are not in use keep no timer going', async () => {
+    const log = open({ fetch: { maxWaitMs: 2_000 } });
+    const topic = await topicOf(log);
+    const reader = await log.consumer({ group: newName('group'), topics: [topic] });
+    await log.append([record(topic, 'one')]);
+    await pollCount(reader, 1);
+    const timers = vi.spyOn(globalThis, 'setTimeout');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const idle = timers.mock.calls.filter(([, ms = 0]) => ms < 10);
+    timers.mockRestore();
+    // The library's own: one a millisecond and connection.
+    expect(idle.length).toBeLessThan(50);
   });
 
   describe('what others write', () => {

@@ -7,17 +7,20 @@ import { MeteringError } from '../../core/runtime/errors.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { missingForKafka } from '../support/kafka/jars.ts';
 import { kafkaLog, newName, record, text, ToldFacts, topicOf } from '../support/kafka/kafka-log.ts';
+import { TcpLink } from '../support/tcp-link.ts';
 
 const missing = missingForKafka();
 const MANY_BYTES = 10_000_000;
 const LONG_MS = 40_000;
 
 let broker: KafkaBroker;
+/** Another way to it. */
+let link: TcpLink;
 const logs: KafkaLog[] = [];
 let facts = new ToldFacts();
 
-function open(more: ConfigTree = {}): KafkaLog {
-  const log = kafkaLog(broker.address, more, facts);
+function open(more: ConfigTree = {}, address = broker.address): KafkaLog {
+  const log = kafkaLog(address, more, facts);
   logs.push(log);
   return log;
 }
@@ -39,9 +42,12 @@ async function pollAll(reader: LogConsumer, wanted: Iterable<string>): Promise<r
 
 describe.skipIf(missing !== undefined)(`on a broker${missing === undefined ? '' : `: ${missing}`}`, () => {
   beforeAll(async () => {
-    broker = await KafkaBroker.start();
+    link = await TcpLink.start();
+    broker = await KafkaBroker.start({ links: [link.port] });
+    link.leadTo(broker.portBehind(link.port));
   });
   afterAll(async () => {
+    await link.close();
     await broker.stop();
   });
   afterEach(async () => {
@@ -132,5 +138,23 @@ describe.skipIf(missing !== undefined)(`on a broker${missing === undefined ? '' 
     await appending;
     await log.append([record(topic, 'after')]);
     expect(new Set(await pollAll(reader, ['meanwhile', 'after']))).toEqual(new Set(['meanwhile', 'after']));
+  });
+
+  test('connections that have gone silent are broken once a request has had its time, and all goes on', async () => {
+    const log = open({}, link.address);
+    const topic = await topicOf(log);
+    const reader = await log.consumer({ group: newName('group'), topics: [topic] });
+    await log.append([record(topic, 'before')]);
+    await pollAll(reader, ['before']);
+    link.hold();
+    const started = performance.now();
+    const appending = log.append([record(topic, 'meanwhile')]);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await link.mendForNew();
+    await appending;
+    await log.append([record(topic, 'after')]);
+    expect(new Set(await pollAll(reader, ['meanwhile', 'after']))).toEqual(new Set(['meanwhile', 'after']));
+    // A request waits for half a minute; the library by itself asks six times over the same connection.
+    expect(performance.now() - started).toBeLessThan(LONG_MS + 5_000);
   });
 });

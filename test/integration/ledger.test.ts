@@ -160,7 +160,14 @@ test('a query counts every hour once, settled or still open', async () => {
     const windows = [{ startMs: NOVEMBER - DAY, endMs: NOVEMBER + DAY }];
     const [sum] = await reader.usage(
       { kind: 'all' },
-      { meter: 'cpu', windows, groupBy: [], filters: {}, limit: 1 },
+      {
+        meter: 'cpu',
+        windows,
+        groupBy: [],
+        filters: {},
+        standing: await reader.standing({ kind: 'all' }),
+        limit: 1,
+      },
     );
     return sum?.value;
   };
@@ -235,7 +242,7 @@ describe('a close', () => {
     expect(await readCloses(bench.store)).toEqual([]);
     expect(bench.factsNamed('closeHeld')).toMatchObject([{ cluster: 'south', watermark: 'never' }]);
     const waiver = { period: '2026-10', cluster: 'south', reason: 'decommissioned', approvedBy: 'ops' };
-    bench.declared = { waivers: [waiver], erasures: [] };
+    bench.declared = { waivers: [waiver], quotas: [], erasures: [] };
     await bench.passAt(NOVEMBER + 3 * DAY);
     expect((await statementOf(202610, 'acme')).waivers).toEqual([
       { cluster: 'south', reason: 'decommissioned', approvedBy: 'ops' },

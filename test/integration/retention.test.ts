@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Ingest } from '../../aggregator/ingest/ingest.ts';
 import { readCloses } from '../../aggregator/ledger/decisions.ts';
 import { partsKeptFrom } from '../../aggregator/ledger/erasure/kept-hours.ts';
+import { readDetailRows } from '../../aggregator/rollup/detail-rows.ts';
 import { RollUp } from '../../aggregator/rollup/roll-up.ts';
 import { markUnits, openMarks } from '../../aggregator/rollup/unit-marks.ts';
 import { readUsageRows } from '../../aggregator/rollup/usage-rows.ts';
@@ -89,6 +90,23 @@ test('samples past their retention go; usage, births and scrapes outlive them, f
   await logReaches(newest + 450 * DAY_MS);
   await retention.enforce();
   expect(await count('scrape')).toBeGreaterThan(0);
+  expect(await readUsageRows(opened.store)).toEqual(before);
+});
+
+test('usage broken down goes by whole months after its own time; the usage it sums to stays', async () => {
+  const { pipeline, retention, newest } = await metered();
+  const before = await readUsageRows(opened.store);
+  const details = await readDetailRows(opened.store);
+  expect(details.length).toBeGreaterThan(0);
+  const monthAfter = Date.parse('2026-11-01T00:00Z');
+  await logReaches(newest + 49 * DAY_MS);
+  await pipeline.rollUp();
+  await logReaches(monthAfter + 100 * DAY_MS - 1);
+  await retention.enforce();
+  expect(await readDetailRows(opened.store)).toEqual(details);
+  await logReaches(monthAfter + 100 * DAY_MS);
+  await retention.enforce();
+  expect(await readDetailRows(opened.store)).toEqual([]);
   expect(await readUsageRows(opened.store)).toEqual(before);
 });
 

@@ -151,7 +151,7 @@ describe('the ledger is told', () => {
       marked: 7n,
     }));
     await markHours(opened.store, marks);
-    expect(await openHours(opened.store, 'rt2')).toEqual(marks.slice(1));
+    expect(await openHours(opened.store, { cluster: 'rt2' })).toEqual(marks.slice(1));
     await settleHours(opened.store, marks.slice(1));
     await markHours(opened.store, [{ cluster: 'rt1', hour: at('09:00'), source: 'rollup:1', marked: 6n }]);
     expect(await openHours(opened.store)).toEqual(marks.slice(0, 1));
@@ -248,6 +248,7 @@ test('whoever observes a conversion is told of every interval and the sample tha
   const seen: string[] = [];
   const minutes = (t: number): string => new Date(t).toISOString().slice(11, 16);
   const observer: UsageObserver = {
+    begin: ({ series }) => seen.push(`${series.size} series`),
     usage: ({ meta, unit }, { from, to, quantity }, sample) =>
       seen.push(
         `${meta.meter.name} ${minutes(unit)}: ${quantity} on ${minutes(from)}-${minutes(to)}, ${sample.value}`,
@@ -264,6 +265,7 @@ test('whoever observes a conversion is told of every interval and the sample tha
     ['10:00', 1],
   ]);
   expect(seen).toEqual([
+    '1 series',
     'flags 8 at 09:10',
     'network_transmit 09:00: 60 on 09:10-09:40, 60',
     'flags 2 at 09:40',

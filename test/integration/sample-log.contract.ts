@@ -153,6 +153,25 @@ export function sampleLogContract(name: string, open: () => Promise<OpenedLog>):
       expect(batches).toEqual([[40, 40], [40], [500], [10]]);
     });
 
+    test('what waits beyond a poll is counted, and what was polled before is committed after the next', async () => {
+      await opened.log.append(
+        ['a', 'b', 'c', 'd'].map((value) => record(topic, value.repeat(50), { partition: 0 })),
+      );
+      const reader = await consumer();
+      const polled: (readonly LogRecord[])[] = [];
+      const waiting: bigint[] = [];
+      while (polled.flat().length < 4) {
+        const records = await reader.poll({ maxBytes: 100, waitMs: LONG_MS });
+        if (records.length === 0) continue;
+        polled.push(records);
+        waiting.push(reader.waiting());
+      }
+      expect(waiting.at(-1)).toBe(0n);
+      expect(waiting.at(0)).toBe(4n - BigInt(polled[0]?.length ?? 0));
+      for (const records of polled) await reader.commit(after(records));
+      expect((await reader.committed()).find(({ partition }) => partition === 0)?.next).toBe(4n);
+    });
+
     test('an empty poll takes its time and no longer', async () => {
       const reader = await consumer();
       const started = performance.now();

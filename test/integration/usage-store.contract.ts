@@ -3,6 +3,7 @@
  * their data between tests.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { idsIn } from '../../aggregator/store/ids.ts';
 import { blockStructure, nativeBlock, type Column } from '../../aggregator/store/native-block.ts';
 import { decodedRows, fixedRows } from '../../aggregator/store/row-binary.ts';
 import type { BlockInsert, ParameterValue, UsageStore } from '../../aggregator/store/usage-store.ts';
@@ -109,6 +110,8 @@ export function usageStoreContract(open: () => Promise<OpenedStore>): void {
   test('series ids select their rows, as hexadecimal text and as numbers', async () => {
     const target = await table('series FixedString(16), n UInt8');
     const ids = Buffer.from([...Array(48).keys()].map((byte) => 255 - byte));
+    // Zero bytes at the end are as good as others.
+    ids.fill(0, 15, 16).fill(0, 44, 48);
     const columns: Column[] = [
       { name: 'series', type: 'FixedString(16)', data: ids },
       { name: 'n', type: 'UInt8', data: Uint8Array.of(1, 2, 3) },
@@ -116,12 +119,14 @@ export function usageStoreContract(open: () => Promise<OpenedStore>): void {
     await store.insertBlock(blockInsert(target, columns, 3));
     const wanted = [0, 32].map((at) => ids.subarray(at, at + 16));
     const byText = `SELECT n FROM ${target} WHERE has(arrayMap(x -> toFixedString(unhex(x), 16), {ids:Array(String)}), series)`;
+    const byList = `SELECT n FROM ${target} WHERE series IN ${idsIn('ids')}`;
     const byNumber = `SELECT n FROM ${target} WHERE reinterpretAsUInt128(series) IN {ids:Array(UInt128)}`;
     const asNumber = (id: Buffer): bigint => (id.readBigUInt64LE(8) << 64n) | id.readBigUInt64LE(0);
     const expected = [{ n: 1 }, { n: 3 }];
-    expect(await store.rows(`${byText} ORDER BY n`, { ids: wanted.map((id) => id.toString('hex')) })).toEqual(
-      expected,
-    );
+    for (const sql of [byText, byList]) {
+      const found = await store.rows(`${sql} ORDER BY n`, { ids: wanted.map((id) => id.toString('hex')) });
+      expect(found, sql).toEqual(expected);
+    }
     expect(await store.rows(`${byNumber} ORDER BY n`, { ids: wanted.map(asNumber) })).toEqual(expected);
   });
 
@@ -248,6 +253,23 @@ export function usageStoreContract(open: () => Promise<OpenedStore>): void {
       { h: 0, cluster: "it's\nhere", t: '3600000' },
       { h: 3600, cluster: "it's\nhere", t: '3600001' },
     ]);
+  });
+
+  test('of a block only that is inserted for which the condition holds', async () => {
+    const target = await table('n UInt64, text String');
+    const data = new BigUint64Array([1n, 2n, 3n]);
+    const insert = async (where: string, floor: number): Promise<void> => {
+      const block = nativeBlock(3, [{ name: 'n', type: 'UInt64', data }]);
+      const columns = { columns: ['n', 'text'], structure: 'n UInt64', select: ['n', "'it''s (here)'"] };
+      await store.insertBlock({ table: target, ...columns, where, parameters: { floor }, block });
+    };
+    await insert('n > {floor:UInt64}', 1);
+    expect(await store.rows(`SELECT n FROM ${target} ORDER BY n`)).toEqual([{ n: '2' }, { n: '3' }]);
+    // As the ledger asks: nobody has written meanwhile.
+    await insert(`(SELECT count() FROM ${target} WHERE n > {floor:UInt64} AND text != ')') = 0`, 2);
+    expect(await one(`SELECT count() AS v FROM ${target}`)).toBe('2');
+    await insert(`(SELECT count() FROM ${target} WHERE n > {floor:UInt64} AND text != ')') = 0`, 3);
+    expect(await one(`SELECT count() AS v FROM ${target}`)).toBe('5');
   });
 
   test('a large block is there as a whole when the insert resolves', async () => {

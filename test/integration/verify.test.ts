@@ -103,7 +103,7 @@ describe('a closed month', () => {
     ]);
     const lost = `ALTER TABLE usage_parts DELETE WHERE ${LATER_UNITS}${NOW}`;
     const report = await changed('usage_parts', lost, () => verified());
-    expect(found(report)).toEqual(['parts']);
+    expect(found(report)).toEqual(['parts', 'details']);
     const { differing, differences } = report.checks[0]!;
     expect(differing).toBe(given.reduce((sum, { n }) => sum + n, 0));
     expect(differences.every(({ stored }) => stored === 'nothing')).toBe(true);
@@ -171,7 +171,7 @@ const FORGERIES: readonly Forgery[] = [
     table: 'usage_parts',
     change: `INSERT INTO usage_parts SELECT * REPLACE (q0 + 1 AS q0, version + 1 AS version)
       FROM usage_parts FINAL WHERE ${ONE_PART}`,
-    found: ['parts'],
+    found: ['parts', 'details'],
     what: /^part of north 2026-10-28T01Z acme\/web cpu in unit 2026-10-28T01Z$/,
   },
   {
@@ -187,7 +187,7 @@ const FORGERIES: readonly Forgery[] = [
     table: 'usage_parts',
     change: `INSERT INTO usage_parts SELECT * REPLACE (q0 + 1 AS q0, 18446744073709551615 AS version)
       FROM usage_parts FINAL WHERE ${ONE_PART}`,
-    found: ['parts'],
+    found: ['parts', 'details'],
     what: /^part of north 2026-10-28T01Z/,
   },
   {
@@ -197,6 +197,14 @@ const FORGERIES: readonly Forgery[] = [
       WHERE cluster = 'south' AND hour = '2026-10-28 03:00:00' AND value > 0 ORDER BY version DESC LIMIT 1`,
     found: ['parts'],
     what: /^closing of series [0-9a-f]{32} of south in 2026-10-28T03Z$/,
+  },
+  {
+    name: 'a detail',
+    table: 'detail_parts',
+    change: `INSERT INTO detail_parts SELECT * REPLACE (q1 - 1 AS q1, version + 1 AS version)
+      FROM detail_parts FINAL WHERE cluster = 'north' AND hour = '2026-10-28 01:00:00' AND namespace = 'web'`,
+    found: ['details'],
+    what: /^details of north 2026-10-28T01Z acme\/web cpu$/,
   },
   {
     name: 'stored coverage',

@@ -1,7 +1,8 @@
 /**
  * METERING.md 6.3 and 6.4, choices 13-17: what the first accepted sample of a cumulative series counts.
  */
-import { containerKey, largest, type Facts } from './facts.ts';
+import { containerKey, type Facts } from './facts.ts';
+import { largest } from './grouping.ts';
 import type { Given } from './given.ts';
 import type { Interval } from './interval.ts';
 import { note, type Notes } from './notes.ts';

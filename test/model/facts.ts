@@ -2,6 +2,8 @@
  * METERING.md 3, 6 and 11: what rows that are no usage themselves say about the rows that are.
  */
 import { roundHalfEven } from './exact.ts';
+import { ascending, grouped, key, largest } from './grouping.ts';
+import { saidOf, type Said } from './said.ts';
 import type { Point } from './reading.ts';
 
 export interface Sighting {
@@ -23,10 +25,8 @@ export interface Facts {
   readonly finished: ReadonlySet<string>;
   /** Sightings of a (cluster, namespace). */
   readonly sightings: ReadonlyMap<string, readonly Sighting[]>;
-}
-
-export function key(...parts: readonly (string | bigint)[]): string {
-  return JSON.stringify(parts.map(String));
+  /** What was said of a (cluster, kind, namespace, name): its controller, or its class. */
+  readonly said: ReadonlyMap<string, readonly Said[]>;
 }
 
 export function factsOf(points: readonly Point[], tenantLabel: string): Facts {
@@ -39,6 +39,7 @@ export function factsOf(points: readonly Point[], tenantLabel: string): Facts {
     hostNetwork: hostNetwork(named('kube_pod_info')),
     finished: finishedPods(named('kube_pod_status_phase')),
     sightings: tenantSightings(named('kube_namespace_labels'), tenantLabel),
+    said: saidOf(accepted),
   };
 }
 
@@ -110,18 +111,6 @@ function isPositive({ reading }: Point): boolean {
 /** Section 4: seconds are rounded half to even to whole ms. */
 function seconds({ reading }: Point): bigint {
   return reading.kind === 'value' ? roundHalfEven(reading.fraction, 1000n) : 0n;
-}
-
-export function ascending(a: bigint, b: bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
-export function largest(values: readonly bigint[]): bigint {
-  return values.reduce((a, b) => (a > b ? a : b));
-}
-
-export function grouped<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
-  return Map.groupBy(items, keyOf);
 }
 
 function mapValues<K, V, W>(map: ReadonlyMap<K, V>, change: (value: V) => W): Map<K, W> {

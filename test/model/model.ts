@@ -7,6 +7,7 @@
  * section. The model shares no code with the production side.
  */
 import { counterIntervals } from './counters.ts';
+import { breakdownOf, detailShares, DetailRows, type DetailRow } from './details.ts';
 import { factsOf } from './facts.ts';
 import { gaugeUsage } from './gauges.ts';
 import type { Notes } from './notes.ts';
@@ -30,6 +31,7 @@ export interface ModelRow {
 
 export interface ModelResult {
   readonly rows: readonly ModelRow[];
+  readonly details: readonly DetailRow[];
   readonly notes: Notes;
 }
 
@@ -51,6 +53,7 @@ export function runModel(records: readonly ModelRecord[], settings: ModelSetting
   const facts = factsOf(points, settings.tenantLabel);
   const given = { facts, settings, notes };
   const rows = new Map<string, OpenRow>();
+  const details = new DetailRows();
   for (const series of seriesOf(points, facts, settings, notes)) {
     const { cluster, namespace } = series;
     const owners = ownership(cluster, namespace, given);
@@ -58,6 +61,8 @@ export function runModel(records: readonly ModelRecord[], settings: ModelSetting
     const { held, missing } = isCounter
       ? { held: counterIntervals(series, given), missing: [] }
       : gaugeUsage(series, given);
+    const breakdown = breakdownOf(series, facts);
+    for (const interval of held) details.add(series, interval, detailShares(interval, owners, breakdown));
     for (const share of held.flatMap((interval) => sharesOf(interval, owners, notes))) {
       const row = rowOf(rows, series, share);
       row.quarters[share.quarter as 0 | 1 | 2 | 3] += share.quantity;
@@ -66,7 +71,7 @@ export function runModel(records: readonly ModelRecord[], settings: ModelSetting
       rowOf(rows, series, share).missingMs += share.quantity;
     }
   }
-  return { rows: finished([...rows.values()]), notes };
+  return { rows: finished([...rows.values()]), details: details.rows(), notes };
 }
 
 function rowOf(rows: Map<string, OpenRow>, { cluster, namespace, meter }: Series, share: Share): OpenRow {

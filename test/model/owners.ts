@@ -1,7 +1,8 @@
 /**
  * METERING.md 11, choice 24: who owns a namespace when.
  */
-import { ascending, grouped, key, type Sighting } from './facts.ts';
+import type { Sighting } from './facts.ts';
+import { ascending, grouped, key } from './grouping.ts';
 import type { Given } from './given.ts';
 import { note, type Notes } from './notes.ts';
 

@@ -4,7 +4,8 @@
  */
 import { isDelta, meterOf, seriesKey, type Meter } from './catalogue.ts';
 import { roundHalfEven } from './exact.ts';
-import { ascending, grouped, key, largest, type Facts } from './facts.ts';
+import type { Facts } from './facts.ts';
+import { ascending, grouped, key, largest } from './grouping.ts';
 import { note, type Notes } from './notes.ts';
 import type { Labels, Point } from './reading.ts';
 import type { ModelSettings } from './record.ts';

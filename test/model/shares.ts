@@ -3,12 +3,14 @@
  * Worked: 10 units on 09:59:57 -> 10:00:04 are 4 and 6.
  */
 import type { Interval } from './interval.ts';
-import { ascending } from './facts.ts';
+import { ascending } from './grouping.ts';
 import { note, type Notes } from './notes.ts';
 import { ownerFrom, type Ownership } from './owners.ts';
 
 export interface Share {
   readonly owner: string;
+  /** Where the share begins. */
+  readonly from: bigint;
   /** Start of the hour in ms; quarter 0 to 3 of it. */
   readonly hour: bigint;
   readonly quarter: number;
@@ -19,9 +21,15 @@ const QUARTER_MS = 900_000n;
 const HOUR_MS = 3_600_000n;
 const DAY_MS = 86_400_000n;
 
-export function sharesOf(interval: Interval, owners: Ownership, notes: Notes): Share[] {
+/** `further`: where else it is cut; shares nest, so none of the others' sums is another by it. */
+export function sharesOf(
+  interval: Interval,
+  owners: Ownership,
+  notes: Notes,
+  further: readonly bigint[] = [],
+): Share[] {
   const { from, to, quantity } = interval;
-  const changes = owners.changes.map(({ t }) => t).filter((t) => from < t && t < to);
+  const changes = [...owners.changes.map(({ t }) => t), ...further].filter((t) => from < t && t < to);
   const bounds = [...new Set([from, ...quartersInside(from, to), ...changes, to])].sort(ascending);
   noteBoundaries(interval, owners, notes);
   // F(b) = floor(D x (b - from) / (to - from)), F(to) = D.
@@ -31,6 +39,7 @@ export function sharesOf(interval: Interval, owners: Ownership, notes: Notes): S
     const hour = (begin / HOUR_MS) * HOUR_MS;
     return {
       owner: ownerFrom(begin, owners),
+      from: begin,
       hour,
       quarter: Number((begin - hour) / QUARTER_MS),
       quantity: upTo(end) - upTo(begin),

@@ -1,7 +1,8 @@
 /**
  * METERING.md 6: what tells that a counter began again.
  */
-import { largest, type Facts } from './facts.ts';
+import type { Facts } from './facts.ts';
+import { largest } from './grouping.ts';
 import type { Value } from './series.ts';
 
 /** Section 6.1: a start is known where 0 < ST < t. */

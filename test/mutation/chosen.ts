@@ -82,12 +82,12 @@ export const CHOSEN: readonly ChosenMutant[] = [
     ['t < target.newestBirth || t < target.firstScrape', 't < target.newestBirth'],
     ['target = {target:UInt64} AND t < {t:Int64}', 'target = {target:UInt64} AND t > {t:Int64}'],
   ]),
-  ...of('aggregator/ingest/label-effects.ts', [
-    ['hours.push(...(await this.#ownedHours(cluster, changes)));', ''],
-    ['i === 0 ? undefined : Number(row.seen)', 'Number(row.seen)'],
+  ...of('aggregator/ingest/history-effects.ts', [
+    ['hours.push(...(await this.#changedHours(cluster, changes)));', ''],
+    ['from: i === 0 ? undefined : t', 'from: t'],
     ['[...hours, ...(await this.#nextUnits(cluster, ended))]', 'hours'],
-    ['head !== undefined && t > head.t && tenant', 'head !== undefined && tenant'],
-    ['row.owners.length < 2 && i > 0', 'i > 0'],
-    ['next === undefined ? Infinity : Number(next.seen)', 'Number(row.seen)'],
+    ['head !== undefined && t > head.t && value', 'head !== undefined && value'],
+    ['values.every((value) => value === before)', 'values.some((value) => value === before)'],
+    ['next ? Number(next.seen) : Infinity', 'Number(row.seen)'],
   ]),
 ];

@@ -39,16 +39,11 @@ export const EQUIVALENT: readonly Equivalent[] = [
       'if (Number(growth) <= bound.surelyPlausiblePerMs / elapsedMs) return true;',
     ],
   ]),
-  ...of('aggregator/attribution/ownership.ts', [
+  ...of('aggregator/attribution/history.ts', [
     [
       'the first time of a history is never compared: the search begins behind it',
-      'const PLATFORM: OwnerHistory = { times: [-Infinity], tenants: [PLATFORM_TENANT] };',
-      'const PLATFORM: OwnerHistory = { times: [Infinity], tenants: [PLATFORM_TENANT] };',
-    ],
-    [
-      'as above',
-      'const NOBODY: OwnerHistory = { times: [-Infinity], tenants: [UNATTRIBUTED_TENANT] };',
-      'const NOBODY: OwnerHistory = { times: [Infinity], tenants: [UNATTRIBUTED_TENANT] };',
+      'return { times: [-Infinity], values: [value] };',
+      'return { times: [Infinity], values: [value] };',
     ],
     [
       'as above',
@@ -57,8 +52,8 @@ export const EQUIVALENT: readonly Equivalent[] = [
     ],
     [
       'an equal sighting takes the place of an equal one',
-      'else if (sighting.tenant > last.tenant) greatest[greatest.length - 1] = sighting;',
-      'else if (sighting.tenant >= last.tenant) greatest[greatest.length - 1] = sighting;',
+      'else if (sighting.value > last.value) greatest[greatest.length - 1] = sighting;',
+      'else if (sighting.value >= last.value) greatest[greatest.length - 1] = sighting;',
     ],
     [
       'what lies behind the end reads as Infinity, so the search turns back',

@@ -33,6 +33,7 @@ const PURE: Suite = {
     ...['counter', 'delta', 'gauge', 'plausibility', 'split'].map(
       (name) => `aggregator/conversion/${name}.ts`,
     ),
+    'aggregator/attribution/history.ts',
     'aggregator/attribution/ownership.ts',
     'aggregator/rollup/usage-parts.ts',
     'core/metering/quantity.ts',

@@ -2,7 +2,7 @@
  * How the records of a group of worlds reach the store, decided by one seed: each world in order, shuffled
  * over a short reach, shuffled altogether, or with some of it held back; all of them mixed into common
  * batches of three partitions; some records twice, some in JSON; passes of two roll-ups and restarts in
- * between.
+ * between, and another process that reads on.
  *
  * What a world with clusters of its own holds back comes last and by itself, after its hours were rolled up:
  * what it changes then must be found by the marks that it alone sets.
@@ -16,7 +16,7 @@ import { Random } from './worlds/random.ts';
 export type Step =
   | { readonly do: 'take'; readonly records: readonly LogRecord[] }
   | { readonly do: 'pass'; readonly process: 0 | 1 }
-  | { readonly do: 'restart' };
+  | { readonly do: 'restart' | 'hand over' };
 
 const TOPIC = 'usage';
 const PARTITIONS = 3;
@@ -136,6 +136,7 @@ function delivered(records: readonly LogRecord[], random: Random): Step[] {
   const steps: Step[] = [{ do: 'take', records }];
   if (random.chance(0.3)) steps.push(pass(random));
   if (random.chance(0.12)) steps.push({ do: 'restart' });
+  if (random.chance(0.2)) steps.push({ do: 'hand over' });
   if (random.chance(0.05)) steps.push({ do: 'take', records });
   return steps;
 }

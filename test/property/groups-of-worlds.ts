@@ -6,9 +6,10 @@
  * `WORLDS=1 WORLD_SEED=17 npm run test:worlds` does that again.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openFastStore } from '../support/pipeline.ts';
+import { fullSettings, openFastStore } from '../support/pipeline.ts';
 import type { TestStore } from '../support/chdb.ts';
 import { deliver, differences, groupOf, type Difference } from './pipeline.ts';
+import { minuteDifferences, type MinuteDifference } from './minutes.ts';
 import { described, failureAlone, seeds, shrunk } from './shrinking.ts';
 import { differencesFromScratch, storedUsage } from './stored-usage.ts';
 import { buildWorld, WORLDS_PER_SETTINGS, type World } from './worlds.ts';
@@ -43,6 +44,7 @@ export function holdWorlds(turn: 0 | 1): void {
         const found = await differences(opened.store, worlds, first);
         if (found.length > 0) expect.fail(await explained(worlds, found));
         expect(await leftovers(worlds)).toEqual([]);
+        expect(await strayMinutes(worlds)).toEqual([]);
       },
       TIMEOUT_MS,
     );
@@ -55,6 +57,13 @@ export function holdWorlds(turn: 0 | 1): void {
     const alone = await failureAlone(opened.store, failing, seeds(DELIVERIES_ALONE));
     if (alone === undefined) return [...lines, 'holds alone: run its group again'].join('\n');
     return [...lines, described(await shrunk(opened.store, alone))].join('\n');
+  }
+
+  /** Every fifth group: minutes, folded anew, sum to the quarters that are stored. */
+  async function strayMinutes(worlds: readonly World[]): Promise<readonly MinuteDifference[]> {
+    const [first] = worlds;
+    if (first === undefined || Math.floor(first.seed / WORLDS_PER_SETTINGS) % 5 !== 0) return [];
+    return await minuteDifferences(opened.store, fullSettings(first.settings));
   }
 
   /** Every third group: the stored rows are those of a roll-up from scratch, or those of another delivery. */

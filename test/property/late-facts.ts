@@ -72,6 +72,23 @@ const containerStart = (at: string): TimelessRow =>
   row('container_start_time_seconds', { ...POD, id: ID }, time(at) / 1000);
 const owner = (tenant: string): TimelessRow =>
   row('kube_namespace_labels', { cluster: 'rt1', namespace: 'shop', label_gh0stcloud_io_tenant: tenant }, 1);
+const detail = (name: string, labels: Row['labels']): TimelessRow =>
+  row(name, { cluster: 'rt1', namespace: 'shop', ...labels }, 1);
+const controller = (kind: string, name: string): Row['labels'] => ({
+  ...{ owner_kind: kind, owner_name: name, owner_is_controller: 'true' },
+});
+const podOf = (kind: string, name: string): TimelessRow =>
+  detail('kube_pod_owner', { pod: 'web-0', ...controller(kind, name) });
+const replicaSetOf = (deployment: string): TimelessRow =>
+  detail('kube_replicaset_owner', { replicaset: 'web-5d9', ...controller('Deployment', deployment) });
+const claim = (bytes: number): TimelessRow =>
+  row(
+    'kube_persistentvolumeclaim_resource_requests_storage_bytes',
+    { cluster: 'rt1', namespace: 'shop', persistentvolumeclaim: 'data-db-0' },
+    bytes,
+  );
+const classOf = (storageclass: string): TimelessRow =>
+  detail('kube_persistentvolumeclaim_info', { persistentvolumeclaim: 'data-db-0', storageclass });
 const hostNetwork = (uid: string): TimelessRow =>
   row('kube_pod_info', { ...POD, uid, host_network: 'true' }, 1);
 const REQUEST = {
@@ -332,6 +349,70 @@ const SCENES: readonly Scene[] = [
       scraped('12:00', CADVISOR, up(), cpu(30, '10:00')),
       scraped('13:30', CADVISOR, up(), cpu(40, '10:00')),
       scraped('14:30', CADVISOR, up(), cpu(40, '10:00')),
+    ],
+  },
+  {
+    name: 'that a pod belonged to another workload, hours back',
+    late: '10:20',
+    records: [
+      scraped('09:30', CADVISOR, up(), cpu(10)),
+      scraped('09:31', STATE, podOf('StatefulSet', 'db')),
+      scraped('10:20', STATE, podOf('StatefulSet', 'web')),
+      scraped('10:30', CADVISOR, up(), cpu(70)),
+      scraped('12:30', CADVISOR, up(), cpu(190)),
+      scraped('13:31', STATE, podOf('StatefulSet', 'db')),
+      scraped('14:30', CADVISOR, up(), cpu(310)),
+      scraped('15:30', CADVISOR, up(), cpu(370)),
+    ],
+  },
+  {
+    name: 'the first sighting of a pod’s owner, which also holds before it',
+    late: '13:40',
+    records: [
+      scraped('09:30', CADVISOR, up(), cpu(10)),
+      scraped('10:30', CADVISOR, up(), cpu(70)),
+      scraped('13:30', CADVISOR, up(), cpu(190)),
+      scraped('13:40', STATE, podOf('StatefulSet', 'db')),
+      scraped('15:30', CADVISOR, up(), cpu(370)),
+    ],
+  },
+  {
+    name: 'whose a replica set is, after its pods have run for hours',
+    late: '13:40',
+    records: [
+      scraped('09:20', STATE, podOf('ReplicaSet', 'web-5d9')),
+      scraped('09:30', CADVISOR, up(), cpu(10)),
+      scraped('10:30', CADVISOR, up(), cpu(70)),
+      scraped('13:30', CADVISOR, up(), cpu(190)),
+      scraped('13:40', STATE, replicaSetOf('web')),
+      scraped('15:30', CADVISOR, up(), cpu(370)),
+    ],
+  },
+  {
+    name: 'the class of a claim, after hours of it',
+    late: '11:40',
+    records: [
+      scraped('09:30', STATE, up(), claim(1000)),
+      scraped('09:33', STATE, up(), claim(1000)),
+      scraped('10:30', STATE, up(), claim(2000)),
+      scraped('10:33', STATE, up(), claim(2000)),
+      scraped('11:40', STATE, classOf('fast')),
+      scraped('12:30', STATE, up(), claim(2000)),
+    ],
+  },
+  {
+    name: 'an earlier sighting of an owner that another one followed within the hour',
+    late: '10:05',
+    records: [
+      scraped('09:30', CADVISOR, up(), cpu(10)),
+      scraped('09:31', STATE, podOf('StatefulSet', 'web')),
+      scraped('10:05', STATE, podOf('StatefulSet', 'web')),
+      scraped('10:20', STATE, podOf('StatefulSet', 'db')),
+      scraped('10:40', STATE, podOf('StatefulSet', 'web')),
+      scraped('10:50', CADVISOR, up(), cpu(90)),
+      scraped('11:50', CADVISOR, up(), cpu(150)),
+      scraped('13:50', CADVISOR, up(), cpu(270)),
+      scraped('15:30', CADVISOR, up(), cpu(370)),
     ],
   },
   {

@@ -3,7 +3,13 @@
  * interrupted and rolled up in between, the usage must be what the model says, to the unit and the quarter.
  */
 import type { UsageStore } from '../../aggregator/store/usage-store.ts';
-import { modelUsage } from '../model/model.ts';
+import {
+  readDetailGaps,
+  readDetailRows,
+  type DetailGap,
+  type DetailRow,
+} from '../../aggregator/rollup/detail-rows.ts';
+import { runModel } from '../model/model.ts';
 import { emptyStore, Pipeline } from '../support/pipeline.ts';
 import { deliveryPlan, type GroupMember, type Step } from './delivery-plan.ts';
 import { inOwnClusters, prefixOf } from './worlds/names.ts';
@@ -27,10 +33,27 @@ export async function differences(
 ): Promise<Difference[]> {
   const group = groupOf(worlds);
   const usage = await deliver(store, group, deliverySeed);
-  return group.flatMap(({ world: { seed, records, settings } }) => {
-    const ofWorld = usage.filter((row) => row.namespace.startsWith(prefixOf(seed)));
-    return usageDifferences(ofWorld, modelUsage(records, settings)).map((row) => ({ seed, ...row }));
+  const details = await readDetailRows(store);
+  const found = group.flatMap(({ world: { seed, records, settings } }) => {
+    const isOwn = ({ namespace }: { readonly namespace: string }): boolean =>
+      namespace.startsWith(prefixOf(seed));
+    const model = runModel(records, settings);
+    return [
+      ...usageDifferences(usage.filter(isOwn), model.rows),
+      ...detailDifferences(details.filter(isOwn), model.details),
+    ].map((row) => ({ seed, ...row }));
   });
+  const gaps = await readDetailGaps(store, { from: 0, to: Infinity });
+  return [...found, ...gaps.map((gap) => ({ seed: -1, ...gapText(gap) }))];
+}
+
+/** What the model says to sum up is summed up by itself, so that a fault of both is found. */
+function gapText({ parts, details, ...key }: DetailGap): Omit<Difference, 'seed'> {
+  return {
+    key: JSON.stringify(key),
+    model: `parts ${parts.join('+')}`,
+    pipeline: `details ${details.join('+')}`,
+  };
 }
 
 /** Every eighth world has clusters of its own, and so has one that is alone. */
@@ -70,6 +93,9 @@ async function take(pipeline: Pipeline, step: Step): Promise<void> {
     case 'restart':
       pipeline.restart();
       break;
+    case 'hand over':
+      pipeline.handOver();
+      break;
   }
 }
 
@@ -96,6 +122,25 @@ function text(rows: readonly UsageRow[]): Map<string, string> {
       [new Date(row.hour).toISOString(), row.tenant, row.cluster, row.namespace, row.meter].join(' '),
       `${row.quarters.join('+')} missing ${row.missingMs}`,
     ]),
+  );
+}
+
+type ComparedDetail = Omit<DetailRow, 'quarters'> & { readonly quarters: readonly bigint[] };
+
+export function detailDifferences(
+  pipeline: readonly ComparedDetail[],
+  model: readonly ComparedDetail[],
+): Omit<Difference, 'seed'>[] {
+  return compare(detailText(pipeline), detailText(model));
+}
+
+function detailText(rows: readonly ComparedDetail[]): Map<string, string> {
+  return new Map(
+    rows.map(({ hour, tenant, cluster, namespace, meter, quarters, ...names }) => {
+      const of = [names.workload, names.destination, names.storageClass];
+      const key = [new Date(hour).toISOString(), tenant, cluster, namespace, meter, ...of];
+      return [JSON.stringify(key), quarters.join('+')];
+    }),
   );
 }
 

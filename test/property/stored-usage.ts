@@ -10,6 +10,10 @@ const STORED = {
   parts: `SELECT cluster, unit, hour, tenant, namespace, meter, q0, q1, q2, q3, missing_ms, samples, flags
      FROM usage_parts FINAL
      WHERE samples != 0 OR flags != 0 OR missing_ms != 0 OR q0 != 0 OR q1 != 0 OR q2 != 0 OR q3 != 0`,
+  details: `SELECT cluster, unit, hour, tenant, namespace, meter, workload, destination, storage_class, q0, q1, q2, q3
+     FROM detail_parts FINAL WHERE q0 != 0 OR q1 != 0 OR q2 != 0 OR q3 != 0`,
+  histories: `SELECT cluster, namespace, subject, hour, value, min(t) AS first FROM detail_history
+     GROUP BY cluster, namespace, subject, hour, value`,
   measured: 'SELECT cluster, unit, hour, meter, quantity FROM measured FINAL WHERE quantity != 0',
   closings: 'SELECT cluster, hour, hex(series) AS id, t, value, known FROM closings FINAL',
   coverage: 'SELECT cluster, hour, meter, covered_ms, expected_ms FROM coverage FINAL WHERE expected_ms != 0',

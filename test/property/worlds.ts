@@ -11,6 +11,7 @@ import type { ModelRecord, ModelSettings, OtlpMetric } from '../model/record.ts'
 import { VECTOR_SETTINGS } from '../vectors/vectors.ts';
 import { addDeltaCounters, addExporterCounters, addKernelCounters } from './worlds/counters.ts';
 import { deliver } from './worlds/delivery.ts';
+import { detailRecords } from './worlds/details.ts';
 import { addSightings, NAMESPACES } from './worlds/dimensions.ts';
 import { addClaims, addMemory, addRequests } from './worlds/gauges.ts';
 import { ofWorld, prefixOf } from './worlds/names.ts';
@@ -43,7 +44,8 @@ export const WORLDS_PER_SETTINGS = 30;
  */
 export function buildWorld(seed: number): World {
   const random = new Random(seed);
-  const scene: Scene = { random, settings: settingsOf(seed), targets: [] };
+  const details = new Random(seed ^ DETAILS);
+  const scene: Scene = { random, details, settings: settingsOf(seed), targets: [] };
   const clusters = random.pick([['rt1'], ['rt1'], ['rt1', 'rt2'], ['rt1', 'rt2', 'rt3']]);
   for (const cluster of clusters) {
     for (let count = random.int(1, clusters.length === 1 ? 5 : 2); count > 0; count -= 1) {
@@ -60,8 +62,13 @@ export function buildWorld(seed: number): World {
     }
     if (random.chance(0.9)) addSightings(scene, cluster);
   }
-  return { seed, settings: scene.settings, records: ofWorld(seed, deliver(scene)) };
+  const records = [...deliver(scene), ...detailRecords(scene, clusters)];
+  records.sort((a, b) => a.timestampMs - b.timestampMs);
+  return { seed, settings: scene.settings, records: ofWorld(seed, records) };
 }
+
+/** Makes other random numbers of a seed. */
+const DETAILS = 0x2b7e1516;
 
 const LATENESSES = [48 * HOUR, 10 * MINUTE, HOUR, 48 * HOUR, MINUTE];
 

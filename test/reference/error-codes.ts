@@ -15,9 +15,11 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, string>> = {
   METER_STORE_REJECTED: 'The store refused a statement: a bug, or a schema that was altered by hand.',
   METER_QUERY_TIMEOUT: 'A query took longer than it may. Ask for a shorter range or larger windows.',
   METER_QUERY_LIMIT: 'A query needed more memory or gave more rows than it may. Ask for less at once.',
+  METER_OVERLOADED: 'More queries are asked than the API passes on. Callers try again; limits are settings.',
   METER_MIGRATION_CONFLICT:
     'Log or store are of another release, or a migration was changed. Start the release that fits.',
   METER_DATA_LOCKED: 'Another process has this data directory. Stop it, or name another directory.',
+  METER_LEASE_LOST: 'Another process writes the ledger now. This one goes on beside it; nothing to do.',
   METER_INPUT_UNREADABLE: 'A file or record is not what it should be. The message says where and why.',
   METER_ISSUER_UNAVAILABLE:
     'The keys of the token issuer cannot be read. See [issuer-unavailable](../runbooks/issuer-unavailable.md).',
@@ -32,14 +34,19 @@ export const PROBLEM_CODES: Readonly<Record<ProblemCode, string>> = {
   METER_UNKNOWN_METER: '`GET /api/v1/meters` lists what there is.',
   METER_METHOD_NOT_ALLOWED: 'The header `allow` says what is.',
   METER_NOT_ACCEPTABLE: 'Accept `application/json` or `text/csv`.',
+  METER_REQUEST_TIMEOUT: 'Send the request in one go.',
+  METER_CURSOR_GONE: 'Begin without `after`; what is there already is known by its `id`.',
   METER_BODY_TOO_LARGE: 'Ask in several requests.',
   METER_RESULT_TOO_LARGE: 'Shorten the range, take larger windows, or filter.',
   METER_MEDIA_TYPE_UNSUPPORTED: 'Send `application/json`.',
   METER_MISDIRECTED: 'Without identity the API answers on loopback names only.',
+  METER_TOO_MANY_REQUESTS: 'Wait as long as `retry-after` says; `ratelimit` tells what is left.',
+  METER_HEADERS_TOO_LARGE: 'Shorten the address or the headers; send long filters in a body.',
   METER_INTERNAL: 'The log tells more under the request id. See [api-errors](../runbooks/api-errors.md).',
   METER_UNAVAILABLE: 'Nothing is lost; try again after `retry-after` seconds.',
   METER_IDENTITY_UNAVAILABLE:
     'Try again after `retry-after` seconds. See [issuer-unavailable](../runbooks/issuer-unavailable.md).',
+  METER_OVERLOADED: 'Nothing was begun; try again after `retry-after` seconds.',
   METER_TIMEOUT: 'Ask for a shorter range, fewer groups or larger windows.',
 };
 

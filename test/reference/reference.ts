@@ -1,10 +1,18 @@
 /** The generated pages of docs/reference, each from the code that decides what it says. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openApiDocument } from '../../aggregator/api/endpoint/document.ts';
+import { ENDPOINTS } from '../../aggregator/api/endpoints.ts';
+import { z } from 'zod';
 import { identitySchema } from '../../aggregator/api/identity/config.ts';
+import { aggregatorSchema } from '../../aggregator/config.ts';
+import { ledgerEventSchema } from '../../aggregator/ledger/publisher/event.ts';
+import { apiSchema } from '../../aggregator/api/config.ts';
+import { limitsSchema } from '../../aggregator/api/limits/config.ts';
 import { receiverConfigSchema } from '../../collectors/receiver/config.ts';
 import { scrapeConfigSchema } from '../../collectors/scrape/config.ts';
 import { embeddedLogSchema } from '../../core/eventlog/embedded.ts';
+import { kafkaLogSchema } from '../../core/eventlog/kafka.ts';
 import { METERS, type MeterDefinition, type RowCondition } from '../../core/metering/catalogue.ts';
 import type { FactDefinition } from '../../core/runtime/fact-definition.ts';
 import { facts } from '../../core/runtime/facts.ts';
@@ -39,7 +47,19 @@ export function referencePages(): Map<string, string> {
     ['meters.md', metersPage()],
     ['settings.md', settingsPage()],
     ['errors.md', errorsPage()],
+    ['openapi.json', `${JSON.stringify(openApiDocument(ENDPOINTS), null, 2)}\n`],
+    ['ledger-event.schema.json', ledgerEventPage()],
   ]);
+}
+
+/** Strict where it is checked; a later release may say more, so the published one leaves room. */
+function ledgerEventPage(): string {
+  const schema = z.toJSONSchema(ledgerEventSchema, {
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.additionalProperties;
+    },
+  });
+  return `${JSON.stringify({ title: 'An event of the ledger, docs/ledger-topic.md', ...schema }, undefined, 2)}\n`;
 }
 
 function page(title: string, ...blocks: readonly string[]): string {
@@ -147,9 +167,22 @@ function settingsPage(): string {
     '## The receiver',
     'Who may push, and how much: [receiver](../receiver.md).',
     settingsTable(settingsOf(receiverConfigSchema, at('collectors/receiver/config.ts'))),
+    '## The aggregator',
+    'Beside `kafka`, `store`, `api` and `ops`.',
+    settingsTable(settingsOf(aggregatorSchema, at('aggregator/config.ts'))),
+    '## Kafka',
+    'Section `kafka` of every role that uses it: [Kafka](../kafka.md).',
+    settingsTable(settingsOf(kafkaLogSchema, at('core/eventlog/kafka/config.ts'))),
     '## The embedded log',
     'Its defaults; the command line sets only `directory`, as `log` in the data directory.',
     settingsTable(settingsOf(embeddedLogSchema, at('core/eventlog/embedded/config.ts'))),
+    '## The API',
+    'Where it listens, and how much may be asked of it: [the API](../api.md).',
+    settingsTable(
+      settingsOf(apiSchema.omit({ identity: true, limits: true }), at('aggregator/api/config.ts')),
+    ),
+    '## Limits of the API (`limits`)',
+    settingsTable(settingsOf(limitsSchema, at('aggregator/api/limits/config.ts'))),
     '## Identity',
     'Whose tokens the API takes, and what they may read: [identity](../identity.md).',
     settingsTable(settingsOf(identitySchema, at('aggregator/api/identity/config.ts'))),

@@ -39,7 +39,7 @@ function walk(node: Node, path: string, meanings: ReadonlyMap<string, string>): 
       path: here,
       takes: takes(child),
       default: isRequired ? 'required' : defaultOf(child),
-      meaning: meanings.get(name) ?? '',
+      meaning: meanings.get(here.split('.').slice(-2).join('.')) ?? meanings.get(name) ?? '',
     };
     return [own, ...walk(inner, within, meanings)];
   });
@@ -65,20 +65,23 @@ function defaultOf(node: Node): string {
   return `\`${JSON.stringify(node.default)}\``;
 }
 
-/** Comments before the properties of object literals, by name. */
+/** Comments before the properties of object literals, by name, and by `sasl.name` within `const saslSchema`. */
 function commentsOf(path: string): Map<string, string> {
   const text = readFileSync(path, 'utf8');
   const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
   const comments = new Map<string, string>();
-  const visit = (node: ts.Node): void => {
+  const visit = (node: ts.Node, schema: string): void => {
+    const within = ts.isVariableDeclaration(node) ? node.name.getText(file).replace(/Schema$/, '') : schema;
     if (ts.isPropertyAssignment(node)) {
       const [range] = ts.getLeadingCommentRanges(text, node.getFullStart()) ?? [];
       const comment = range === undefined ? '' : text.slice(range.pos, range.end);
-      if (comment.startsWith('/**')) comments.set(node.name.getText(file), plain(comment));
+      const name = node.name.getText(file);
+      for (const key of comment.startsWith('/**') ? [name, `${within}.${name}`] : [])
+        comments.set(key, plain(comment));
     }
-    ts.forEachChild(node, visit);
+    ts.forEachChild(node, (child) => visit(child, within));
   };
-  visit(file);
+  visit(file, '');
   return comments;
 }
 

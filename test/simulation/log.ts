@@ -84,7 +84,12 @@ export class SimulatedConsumer {
   }
 
   get hasMore(): boolean {
-    return [...this.#positions.values()].some(({ at, next }) => this.#deps.records(at).length > next);
+    return this.waiting > 0;
+  }
+
+  get waiting(): number {
+    const { records } = this.#deps;
+    return [...this.#positions.values()].reduce((sum, { at, next }) => sum + records(at).length - next, 0);
   }
 
   poll(maxBytes: number): readonly LogRecord[] {

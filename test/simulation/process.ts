@@ -157,6 +157,7 @@ export class Process implements Caller {
           return Promise.resolve();
         }),
       seek: () => Promise.reject(new Error('nobody seeks')),
+      waiting: () => BigInt(consumer.waiting),
       committed: () => Promise.reject(new Error('nobody asks')),
       close: () => Promise.resolve(),
     };

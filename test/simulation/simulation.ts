@@ -246,6 +246,6 @@ export class Simulation {
 
   #declared(): Declared {
     const known = this.world.waivers.filter(({ atMs }) => atMs <= this.scheduler.nowMs);
-    return { waivers: known.map(({ waiver }) => waiver), erasures: [] };
+    return { waivers: known.map(({ waiver }) => waiver), quotas: [], erasures: [] };
   }
 }

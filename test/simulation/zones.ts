@@ -17,6 +17,8 @@ export const ZONES = [
 ] as const;
 
 const QUARTER = 15 * MINUTE;
+/** Of what is stored. */
+const SIZES = WINDOW_SIZES.filter((size) => size !== 'MINUTE');
 const LIMIT = 1_000_000;
 /** The end of a month and the weeks before it. */
 const LONGEST_RANGE_MS = 38 * DAY;
@@ -32,10 +34,12 @@ export async function zoneDifferences(
   const toMs = Math.max(...hours) + DAY;
   const fromMs = Math.max(Math.floor(Math.min(...hours) / DAY) * DAY, toMs - LONGEST_RANGE_MS);
   const found: string[] = [];
+  const standing = await reader.standing({ kind: 'all' });
   for (const zone of zones) {
-    for (const size of WINDOW_SIZES) {
+    for (const size of SIZES) {
       const windows = windowsBetween(fromMs, toMs, size, zone);
-      const request = { meter: 'cpu', windows, groupBy: ['tenant'], filters: {}, limit: LIMIT } as const;
+      const asked = { meter: 'cpu', windows, groupBy: ['tenant'], filters: {} } as const;
+      const request = { ...asked, standing, limit: LIMIT };
       const read = new Map(
         (await reader.usage({ kind: 'all' }, request))
           .filter(({ value }) => value !== 0n)

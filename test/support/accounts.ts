@@ -50,6 +50,8 @@ export class AccountsBench {
   readonly accounts: Accounts;
   readonly inForce: SettingsInForce;
   declared: Declared = NOTHING_DECLARED;
+  /** Whether the log has a backlog. */
+  isBehind = false;
 
   constructor(store: UsageStore, clusters: readonly string[], settings: MeteringSettings = SETTINGS) {
     this.store = store;
@@ -71,7 +73,7 @@ export class AccountsBench {
       { clusters },
       { ...stages, quiet: this.quiet, declared: () => Promise.resolve(this.declared) },
     );
-    this.accounts = new Accounts({ ...stages, closer });
+    this.accounts = new Accounts({ ...stages, closer, isBehind: () => this.isBehind });
   }
 
   /** An erasure of a process of its own. */

@@ -27,6 +27,8 @@ export interface FrontOptions {
   readonly path: string;
   /** When given, requests without it are refused as a server would. */
   readonly password?: string;
+  /** Default: any that is free. */
+  readonly port?: number;
 }
 
 export interface ClickHouseFront {
@@ -40,7 +42,7 @@ export async function startClickHouseFront(options: FrontOptions): Promise<Click
   const server = createServer({ maxHeaderSize: MAX_URI_BYTES }, (request, response) => {
     answer(options, request, response).catch((error: unknown) => response.destroy(error as Error));
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(options.port ?? 0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   return { url: `http://127.0.0.1:${port}`, close: () => stop(server, anchor) };
@@ -177,11 +179,13 @@ async function insert(path: string, connection: ChdbConnection, statement: State
   }
 }
 
+/** The structure is the one literal after `input(`; a condition may follow, and the format ends it all. */
+const FROM_INPUT = /^(INSERT INTO [^]*) FROM input\(('(?:[^'\\]|\\[^])*')\)([^]*) FORMAT (\w+)$/;
+
 function fromFile(sql: string, file: string): string {
-  const [, into, structure, format] =
-    /^(INSERT INTO [^]*) FROM input\(('[^]*')\) FORMAT (\w+)$/.exec(sql) ?? [];
+  const [, into, structure, condition = '', format] = FROM_INPUT.exec(sql) ?? [];
   if (into !== undefined && structure !== undefined && format !== undefined) {
-    return `${into} FROM file(${file}, '${format}', ${structure})`;
+    return `${into} FROM file(${file}, '${format}', ${structure})${condition}`;
   }
   const [, plainInto, plainFormat] = /^(INSERT INTO [^]*) FORMAT (\w+)\s*$/.exec(sql) ?? [];
   if (plainInto !== undefined && plainFormat !== undefined) {

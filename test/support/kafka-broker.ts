@@ -3,17 +3,19 @@
  * killed, frozen and started again by tests.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePorts } from './free-ports.ts';
+import { guardOf, type Guard } from './guard.ts';
 import { kafkaJars } from './kafka/jars.ts';
 import { serverProperties, type BrokerPorts, type BrokerTls } from './kafka/server-properties.ts';
 
 const START_TIMEOUT_MS = 90_000;
+/** Of cluster and directory. Not drawn by lot: Kafka's tools take one that begins with a dash for an option. */
+const ID = Buffer.from('gh0stmeter-tests').toString('base64url');
 const JVM = ['-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-XX:-UsePerfData'];
 
 export interface Users {
@@ -25,13 +27,15 @@ export interface Users {
 export interface BrokerOptions {
   readonly users?: Users;
   readonly tls?: BrokerTls;
+  /** Ports of links that clients are to come by; each leads to a port of its own. */
+  readonly links?: readonly number[];
 }
 
 export class KafkaBroker {
   readonly #directory: string;
   readonly #ports: BrokerPorts;
   #process: ChildProcess | undefined;
-  #guard: ChildProcess | undefined;
+  #guard: Guard | undefined;
 
   private constructor(directory: string, ports: BrokerPorts) {
     this.#directory = directory;
@@ -40,8 +44,10 @@ export class KafkaBroker {
 
   static async start(options: BrokerOptions = {}): Promise<KafkaBroker> {
     const directory = mkdtempSync(join(tmpdir(), 'kafka-'));
-    const [plain, sasl, tls, controller] = await freePorts(4);
-    const ports = { plain: plain!, sasl: sasl!, tls: tls!, controller: controller! };
+    const { links = [] } = options;
+    const [plain, sasl, tls, controller, ...free] = await freePorts(4 + links.length);
+    const behind = links.map((link, index) => ({ link, port: free[index]! }));
+    const ports = { plain: plain!, sasl: sasl!, tls: tls!, controller: controller!, behind };
     const broker = new KafkaBroker(directory, ports);
     broker.#prepare(options);
     await broker.restart();
@@ -59,6 +65,11 @@ export class KafkaBroker {
 
   get tlsAddress(): string {
     return `127.0.0.1:${this.#ports.tls}`;
+  }
+
+  /** Where a link has to lead. */
+  portBehind(link: number): number {
+    return this.#ports.behind.find((one) => one.link === link)?.port ?? 0;
   }
 
   /** The first segment of a partition, as it lies on disk. */
@@ -86,6 +97,10 @@ export class KafkaBroker {
   /** As a power failure of its machine, but for the disk's cache. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
+  }
+
+  get pid(): number {
+    return this.#process?.pid ?? 0;
   }
 
   /** Stops answering, without closing anything. */
@@ -119,52 +134,30 @@ export class KafkaBroker {
       plainUsers: users?.plain,
     });
     writeFileSync(this.#properties, text);
-    const clusterId = randomBytes(16).toString('base64url');
-    if (users === undefined) this.#format(clusterId);
-    else this.#formatWith(users.scram, clusterId);
+    if (users === undefined) this.#format();
+    else this.#formatWith(users.scram);
   }
 
   /** What Kafka's own tool writes where there are no users to make; it would take a second more. */
-  #format(clusterId: string): void {
+  #format(): void {
     mkdirSync(this.#dataDirectory);
-    const directoryId = randomBytes(16).toString('base64url');
-    const lines = ['version=1', `cluster.id=${clusterId}`, 'node.id=1', `directory.id=${directoryId}`];
+    const lines = ['version=1', `cluster.id=${ID}`, 'node.id=1', `directory.id=${ID}`];
     writeFileSync(join(this.#dataDirectory, 'meta.properties'), `${lines.join('\n')}\n`);
   }
 
-  #formatWith(scram: readonly string[], clusterId: string): void {
+  #formatWith(scram: readonly string[]): void {
     const users = scram.flatMap((user) => ['--add-scram', user]);
-    const what = ['format', '--cluster-id', clusterId, '--config', this.#properties, ...users];
+    const what = ['format', '--cluster-id', ID, '--config', this.#properties, ...users];
     const tool = ['-cp', join(kafkaJars(), '*'), 'kafka.tools.StorageTool'];
-    execFileSync('java', [...JVM, ...tool, ...what], { stdio: 'ignore' });
+    execFileSync('java', [...JVM, ...tool, ...what], { stdio: 'pipe' });
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#process;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    this.#guard?.stdin?.end('ended\n');
+    this.#guard?.dismiss();
     const ended = once(child, 'exit');
     child.kill(signal);
     await ended;
   }
-}
-
-/** Ends the broker when this process is gone, however it went: its end of the pipe closes then. */
-function guardOf({ pid }: ChildProcess): ChildProcess {
-  const guard = spawn('sh', ['-c', 'read line || kill -9 "$0"', `${pid!}`], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    // Not in the group that a terminal or a timeout ends at once.
-    detached: true,
-  });
-  guard.unref();
-  return guard;
-}
-
-/** Held all at once, so that they differ. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -66,6 +66,11 @@ export class MemoryLog implements SampleLog {
         }
       },
       seek: async (wanted) => wanted.forEach((position) => positions.set(nameOf(position), position)),
+      waiting: () =>
+        [...positions.values()].reduce(
+          (sum, position) => sum + BigInt(this.list(position).length) - position.next,
+          0n,
+        ),
       committed: async () => starts(),
       close: async () => undefined,
     };

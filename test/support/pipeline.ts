@@ -41,12 +41,13 @@ export function fullSettings(settings: ModelSettings): MeteringSettings {
   return { rawRetentionMs: 45 * 86_400_000, hoursRetentionMs: 400 * 86_400_000, ...settings };
 }
 
-/** One ingest and two roll-ups, as two processes would have them, which cut the hours into different spans. */
+/** Ingests and roll-ups of two processes; one of them reads at a time, and they cut the hours into different spans. */
 export class Pipeline {
   readonly store: UsageStore;
   readonly #settings: MeteringSettings;
   readonly #spans: SpanBounds;
-  #ingest!: Ingest;
+  #ingests!: readonly [Ingest, Ingest];
+  #reading: 0 | 1 = 0;
   #rollUps!: readonly [RollUp, RollUp];
 
   /** `spans`: those of the second roll-up. */
@@ -66,13 +67,19 @@ export class Pipeline {
       pollMs: 10,
     };
     const deps = { store: this.store, clock: new SystemClock(), facts: QUIET };
-    this.#ingest = new Ingest(config, deps);
+    this.#ingests = [new Ingest(config, deps), new Ingest(config, deps)];
     const settings = this.#settings;
     this.#rollUps = [new RollUp({ settings }, deps), new RollUp({ settings, spans: this.#spans }, deps)];
   }
 
   async take(records: readonly LogRecord[]): Promise<void> {
-    await this.#ingest.take(records);
+    await this.#ingests[this.#reading].take(records);
+  }
+
+  /** The other process reads on, with what it remembers of before. */
+  handOver(): void {
+    this.#reading = this.#reading === 0 ? 1 : 0;
+    this.#ingests[this.#reading].reassigned();
   }
 
   /** A pass of the one or of the other process. */
@@ -90,8 +97,11 @@ export class Pipeline {
 const TABLES_OF_SAMPLES = [
   ...['samples', 'series', 'target', 'scrape', 'feed', 'sightings', 'births', 'process_start'],
   ...['container_start', 'label_history', 'host_network', 'pod_phase', 'batch', 'quarantine'],
+  'detail_history',
 ];
-const TABLES_OF_USAGE = ['usage_parts', 'measured', 'closings', 'coverage', 'unit_mark', 'hour_mark'];
+const TABLES_OF_USAGE = [
+  ...['usage_parts', 'detail_parts', 'measured', 'closings', 'coverage', 'unit_mark', 'hour_mark'],
+];
 /** What was settled and decided. */
 const TABLES_OF_LEDGER = [
   ...['ledger', 'usage_current', 'usage_day', 'reconciliation', 'decision', 'statement', 'hold', 'watermark'],

@@ -64,17 +64,31 @@ export function encodeWrite1(series: readonly SentSeries[], more: object = {}): 
 }
 
 export function encodeWrite2(series: readonly SentSeries[], more: object = {}): Buffer {
-  const symbols = [''];
+  const symbols = new Map([['', 0]]);
   const refer = (text: string): number => {
-    const known = symbols.indexOf(text);
-    return known === -1 ? symbols.push(text) - 1 : known;
+    const known = symbols.get(text) ?? symbols.size;
+    symbols.set(text, known);
+    return known;
   };
   const timeseries = series.map(({ labels, samples = [], ...rest }) => ({
     ...rest,
     labels_refs: pairs(labels).flat().map(refer),
     samples: samples.map(plain),
   }));
-  return encode(Request, { symbols, timeseries, ...more });
+  return encode(Request, { symbols: [...symbols.keys()], timeseries, ...more });
+}
+
+/** As a library decodes it: objects, with nothing looked at. */
+export function decodeWrite2(bytes: Uint8Array): DecodedWrite2 {
+  return Request.decode(bytes) as unknown as DecodedWrite2;
+}
+
+export interface DecodedWrite2 {
+  readonly symbols: readonly string[];
+  readonly timeseries: readonly {
+    readonly labels_refs: readonly number[];
+    readonly samples: readonly { readonly timestamp: { toString(): string }; readonly value: number }[];
+  }[];
 }
 
 function pairs(labels: SentSeries['labels']): (readonly [string, string])[] {

@@ -2,20 +2,27 @@
 import * as http from 'node:http';
 import { identitySchema } from '../../aggregator/api/identity/config.ts';
 import { TokenIdentity, type Identity } from '../../aggregator/api/identity/identity.ts';
+import type { LimitsConfig } from '../../aggregator/api/limits/config.ts';
+import { readersOf, type Readers } from '../../aggregator/api/readers.ts';
 import { createApi, type Api } from '../../aggregator/api/server.ts';
 import type { UsageReader } from '../../aggregator/api/usage-reader.ts';
+import type { Quota } from '../../aggregator/ledger/quota.ts';
+import type { UsageStore } from '../../aggregator/store/usage-store.ts';
 import { SystemClock, type Clock } from '../../core/runtime/clock.ts';
 import { loadConfig } from '../../core/runtime/config.ts';
 import type { FactFields } from '../../core/runtime/facts.ts';
 import { Telemetry } from '../../core/runtime/telemetry.ts';
+import { AWAY_STORE } from './away-store.ts';
+import { checkAnswers } from './checked-answers.ts';
 import type { TokenServer } from './token-server.ts';
+import { NOBODYS_USAGE } from './nobodys-usage.ts';
 
-/** The machine's time, which can be moved; waiting takes as long as it takes. */
+/** Time that only this moves, whatever becomes of the machine's; waiting takes as long as it takes. */
 export class MovableClock extends SystemClock {
-  #aheadMs = 0;
+  #aheadMs = super.now() - performance.now();
 
   override now(): number {
-    return super.now() + this.#aheadMs;
+    return Math.floor(performance.now() + this.#aheadMs);
   }
 
   move(ms: number): void {
@@ -25,6 +32,7 @@ export class MovableClock extends SystemClock {
 
 export interface GuardedApi {
   readonly api: Api;
+  readonly readers: Readers;
   readonly identity: Identity;
   readonly clock: MovableClock;
   /** All lines of the log so far, from debug up. */
@@ -35,16 +43,14 @@ export interface GuardedApi {
 
 export interface GuardedOptions {
   readonly reader?: UsageReader;
+  /** What all other answers are read from. */
+  readonly store?: UsageStore;
+  readonly quotas?: readonly Quota[];
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Of the API; usage may be asked for in another time than tokens are issued in. */
   readonly usageClock?: Clock;
+  readonly limits?: Partial<LimitsConfig>;
 }
-
-const NOBODYS_USAGE: UsageReader = {
-  usage: async () => [],
-  coverage: async () => [],
-  watermarks: async () => new Map(),
-};
 
 export function guardedApi(server: TokenServer, options: GuardedOptions = {}): GuardedApi {
   const clock = new MovableClock();
@@ -64,18 +70,24 @@ export function guardedApi(server: TokenServer, options: GuardedOptions = {}): G
   const settings = { issuer: server.issuer, readAll: { clients: ['gh0stplane'] }, ...options.settings };
   const config = loadConfig(identitySchema, { name: 'identity', values: settings });
   const identity = new TokenIdentity(config, { clock, facts });
+  const readers = readersOf(
+    { queryTimeoutMs: 10_000, ledgerPollMs: 20 },
+    { store: options.store ?? AWAY_STORE, quotas: () => options.quotas ?? [] },
+  );
   const api = createApi(
-    { port: 0, requestTimeoutMs: 10_000, answerTimeoutMs: 20_000, checkTimeoutMs: 5_000 },
+    { port: 0, answerTimeoutMs: 20_000, checkTimeoutMs: 5_000, ...options.limits },
     {
       clock: options.usageClock ?? clock,
       facts,
+      ...readers,
       reader: options.reader ?? NOBODYS_USAGE,
       checks: [{ name: 'store', check: async () => ({ ready: true, detail: '7 marks of globex' }) }],
       identity,
       metricsText: async () => 'gh0stmeter_usage{tenant="acme"} 1\n',
     },
   );
-  return { api, identity, clock, denials, log: () => lines.join('') };
+  checkAnswers(api.app);
+  return { api, readers, identity, clock, denials, log: () => lines.join('') };
 }
 
 export const CATALOGUE = '/api/v1/meters';

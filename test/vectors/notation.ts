@@ -11,7 +11,9 @@
  *       at                                         |   0s  30s  60s
  *       container_cpu_usage_seconds_total{$web-0}  | 1000   40    _
  *     expect 09:00 acme rt1 acme-prod cpu 40000000000
+ *     detail 09:00 acme rt1 acme-prod cpu Deployment/web - - 40000000000
  *
+ * A case with a `detail` names them all: workload, destination and storage class, `-` where there is none.
  * A target is a job, an instance and the labels it puts on each of its points; `resource {..}` adds resource
  * attributes. Each column of `at` is one scrape and so one record, which also carries `up` 1 unless an `up`
  * row says otherwise. A time is `30s` (from 09:00:00) or `10:15[:00[.000]]`, on 2026-10-01 UTC. `09:55>10:15`
@@ -35,6 +37,14 @@ export interface ParsedCase {
   readonly counts: Readonly<Record<string, number>>;
   readonly records: readonly ModelRecord[];
   readonly expected: readonly ExpectedRow[];
+  /** None: nobody says how usage is broken down. */
+  readonly details: readonly ExpectedDetail[];
+}
+
+export interface ExpectedDetail extends ExpectedRow {
+  readonly workload: string;
+  readonly destination: string;
+  readonly storageClass: string;
 }
 
 export interface ExpectedRow {
@@ -73,6 +83,7 @@ interface OpenCase {
   readonly counts: Record<string, number>;
   readonly targets: TargetBlock[];
   readonly expected: ExpectedRow[];
+  readonly details: ExpectedDetail[];
 }
 
 const DAY = '2026-10-01';
@@ -134,6 +145,9 @@ class VectorParser {
     },
     expect: (rest) => {
       this.#case().expected.push(expectedRow(rest));
+    },
+    detail: (rest) => {
+      this.#case().details.push(expectedDetail(rest));
     },
     at: (_rest, line) => {
       this.#block().scrapes = cellsOf(line).map(scrapeOf);
@@ -198,7 +212,17 @@ class VectorParser {
 }
 
 function openCase(name: string): OpenCase {
-  return { name, why: '', rules: '', repeat: 1, settings: {}, counts: {}, targets: [], expected: [] };
+  return {
+    name,
+    why: '',
+    rules: '',
+    repeat: 1,
+    settings: {},
+    counts: {},
+    targets: [],
+    expected: [],
+    details: [],
+  };
 }
 
 function closeCase({ targets, repeat, ...rest }: OpenCase): ParsedCase {
@@ -261,6 +285,13 @@ function expectedRow(text: string): ExpectedRow {
   const [hour = '', tenant = '', cluster = '', namespace = '', meter = '', quantity] = text.split(/\s+/);
   const iso = new Date(timeOf(hour)).toISOString().replace('.000Z', 'Z');
   return { hour: iso, tenant, cluster, namespace, meter, quantity: known(quantity, 'no quantity') };
+}
+
+function expectedDetail(text: string): ExpectedDetail {
+  const words = text.split(/\s+/);
+  const names = words.slice(5, 8).map((word) => (word === '-' ? '' : word));
+  const [workload = '', destination = '', storageClass = ''] = names;
+  return { ...expectedRow(words.toSpliced(5, 3).join(' ')), workload, destination, storageClass };
 }
 
 function wireType(text: string): WireType {

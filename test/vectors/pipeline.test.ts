@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TestStore } from '../support/chdb.ts';
 import { emptyStore, logRecord, openFastStore, Pipeline } from '../support/pipeline.ts';
+import { readDetailRows } from '../../aggregator/rollup/detail-rows.ts';
 import type { UsageRow } from '../../aggregator/rollup/usage-rows.ts';
-import type { ExpectedRow } from './notation.ts';
+import type { ExpectedDetail, ExpectedRow } from './notation.ts';
 import { loadVectors } from './vectors.ts';
 
 let opened: TestStore;
@@ -26,12 +27,21 @@ function expectation(rows: readonly UsageRow[]): ExpectedRow[] {
   }));
 }
 
+async function details(): Promise<ExpectedDetail[]> {
+  return (await readDetailRows(opened.store)).map(({ hour, quarters, ...names }) => ({
+    ...names,
+    hour: new Date(hour).toISOString().replace('.000Z', 'Z'),
+    quantity: String(quarters.reduce((a, b) => a + b)),
+  }));
+}
+
 describe.each(['protobuf', 'json'] as const)('records in %s', (encoding) => {
   test.each(loadVectors())('$name: the pipeline gives every expected row and no other', async (vector) => {
     await emptyStore(opened.store);
     const pipeline = new Pipeline(opened.store, vector.settings);
     await pipeline.take(vector.records.map((record) => logRecord(record, encoding)));
     expect(expectation(await pipeline.usage())).toEqual(vector.expected);
+    if (vector.details.length > 0) expect(await details()).toEqual(vector.details);
   });
 });
 
@@ -44,5 +54,6 @@ test('records one by one, each rolled up at once, give the same', async () => {
       await pipeline.rollUp();
     }
     expect(expectation(await pipeline.usage()), vector.name).toEqual(vector.expected);
+    if (vector.details.length > 0) expect(await details(), vector.name).toEqual(vector.details);
   }
-}, 60_000);
+}, 120_000);

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { ModelRecord, ModelSettings } from '../model/record.ts';
-import { parseVectors, type ExpectedRow } from './notation.ts';
+import { parseVectors, type ExpectedDetail, type ExpectedRow } from './notation.ts';
 
 export interface VectorCase {
   readonly name: string;
@@ -16,6 +16,7 @@ export interface VectorCase {
   readonly counts: Readonly<Record<string, number>>;
   readonly records: readonly ModelRecord[];
   readonly expected: readonly ExpectedRow[];
+  readonly details: readonly ExpectedDetail[];
 }
 
 /** The settings of a case that names none. */

@@ -85,7 +85,7 @@ async function live(store: UsageStore, plan: YearPlan, progress: Progress): Prom
 /** The operator waives the silent cluster two days after the end of its month. */
 function declaredAt(nowMs: number, plan: YearPlan): Declared {
   const { cluster, period } = silenceOf(plan);
-  if (nowMs < periodEnd(period) + 2 * DAY_MS) return { waivers: [], erasures: [] };
+  if (nowMs < periodEnd(period) + 2 * DAY_MS) return { waivers: [], quotas: [], erasures: [] };
   const waiver = { period: periodName(period), cluster, reason: 'moved to new hardware', approvedBy: 'ops' };
-  return { waivers: [waiver], erasures: [] };
+  return { waivers: [waiver], quotas: [], erasures: [] };
 }

@@ -1,8 +1,8 @@
 /** Whose tokens are taken, and what their claims mean here. */
 import { z } from 'zod';
+import { DAY_MS } from '../../../core/metering/hour.ts';
 
 const MINUTE_MS = 60_000;
-const DAY_MS = 86_400_000;
 const KIB = 1024;
 const LOOPBACK_HOSTS = ['127.0.0.1', 'localhost', '[::1]'];
 

@@ -31,3 +31,8 @@ export function tenantConditions(scope: TenantScope): TenantConditions {
       return { rows: [NAMED], clusters: [CLUSTERS], parameters: { scopeTenants: scope.tenants } };
   }
 }
+
+/** The same for what is found by a tenant's name and not by SQL: bytes that are kept, declared files. */
+export function mayRead(scope: TenantScope, tenant: string): boolean {
+  return scope.kind === 'all' || scope.tenants.includes(tenant);
+}

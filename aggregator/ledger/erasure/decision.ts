@@ -10,8 +10,10 @@ import { z } from 'zod';
 import type { LogPosition } from '../../../core/eventlog/sample-log.ts';
 import { parsePeriod, periodName, periodStart, type Period } from '../../../core/metering/period.ts';
 import { invariant } from '../../../core/runtime/errors.ts';
+import type { WriteRight } from '../../coordination/writer.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
-import { cutSchema, cutText } from '../cut.ts';
+import { cutSchema } from '../cut.ts';
+import { appendDecision } from '../decision-row.ts';
 import { fingerprint, NO_QUARTERS, NOTHING, type LedgerEntry } from '../entry.ts';
 
 /** Whole hours of a namespace, [from, to) in ms; from 0 means since ever. */
@@ -51,15 +53,15 @@ export const erasureBodySchema = z.strictObject({
   stretches: z.array(stretchSchema).readonly(),
 });
 
-export async function appendErasure(store: UsageStore, decision: ErasureDecision): Promise<void> {
+export async function appendErasure(
+  store: UsageStore,
+  decision: ErasureDecision,
+  right?: WriteRight,
+): Promise<void> {
   const { kind, cut, through, samples, ...rest } = decision;
-  const body = { ...rest, through: periodName(through), samples: String(samples) };
-  await store.insert('decision', [
-    {
-      ...{ kind, period: through, floor: 0, cut: cutText(cut), up_to: 0, previous_hash: '' },
-      ...{ hash: erasureId(decision).toString('hex'), body: JSON.stringify(body) },
-    },
-  ]);
+  const body = JSON.stringify({ ...rest, through: periodName(through), samples: String(samples) });
+  const hash = erasureId(decision).toString('hex');
+  await appendDecision(store, { kind, period: through, cut, hash, body }, right);
 }
 
 /** Rows, so that it changes whenever there is one more. */

@@ -46,6 +46,20 @@ export class KeptHours {
     return this.#frozenBefore.get(cluster)?.get(namespace) ?? 0;
   }
 
+  /** The hour was a tenant's whose data were erased: what its usage was of, nobody may know any more. */
+  isErased(cluster: string, namespace: string, hour: number): boolean {
+    if (hour >= this.frozenBefore(cluster, namespace)) return false;
+    return this.#erasures.some(({ stretches }) =>
+      stretches.some(
+        (stretch) =>
+          stretch.cluster === cluster &&
+          stretch.namespace === namespace &&
+          hour >= stretch.from &&
+          hour < stretch.to,
+      ),
+    );
+  }
+
   frozenNamespaces(cluster: string, unit: number): string[] {
     const ofCluster = [...(this.#frozenBefore.get(cluster) ?? [])];
     return ofCluster.filter(([, before]) => unit < before).map(([namespace]) => namespace);

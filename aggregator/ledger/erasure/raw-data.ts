@@ -1,8 +1,8 @@
 /**
  * What the store holds of a tenant beside its usage: samples, ends of pods, labels of series, names of pods
- * on the host's network, excerpts in the quarantine. In: namespaces and their stretches of hours. Out: all of
- * it deleted, the files rewritten and not only masked. Every step finds what is left by itself, so it may be
- * repeated at any time.
+ * on the host's network, usage broken down and who owned which pod, excerpts in the quarantine. In:
+ * namespaces and their stretches of hours. Out: all of it deleted, the files rewritten and not only masked.
+ * Every step finds what is left by itself, so it may be repeated at any time.
  *
  * What stays names nobody: ids of series and pods, which are hashes and random numbers, with times and
  * values.
@@ -133,6 +133,18 @@ export class RawData {
     await this.#mutate('series', {
       action: `UPDATE labels = ${NAMELESS}, pod_key = if(startsWith(pod_key, 'pod:'), '', pod_key)`,
       where: NO_SAMPLES_LEFT,
+    });
+  }
+
+  /** Names of workloads and destinations, and who owned the pods of hours that are never rolled up again. */
+  async deleteDetails(): Promise<void> {
+    await this.#mutate('detail_parts', {
+      action: 'DELETE',
+      where: `${IN_HOURS} AND namespace IN {namespaces:Array(String)}`,
+    });
+    await this.#mutate('detail_history', {
+      action: 'DELETE',
+      where: `${OF_NAMESPACES} AND hour < toDateTime({end:Int64}, 'UTC')`,
     });
   }
 

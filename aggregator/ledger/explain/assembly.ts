@@ -36,6 +36,8 @@ interface Context {
   readonly meter: MeterDefinition;
   readonly figures: Figures;
   readonly limit: number;
+  /** Intervals that are passed over before any is shown. */
+  readonly skip: number;
 }
 
 interface TracedCluster {
@@ -56,6 +58,7 @@ export class Assembly {
   readonly #sum = new Sum();
   readonly #reservations = new Set<string>();
   #shown = 0;
+  #skipped = 0;
   #total = 0;
 
   constructor(asked: Asked, context: Context) {
@@ -114,7 +117,10 @@ export class Assembly {
     });
     for (const one of bySize) {
       this.#total += one.total;
-      const intervals = one.intervals.slice(0, Math.max(0, this.#context.limit - this.#shown));
+      const from = Math.min(one.intervals.length, this.#context.skip - this.#skipped);
+      this.#skipped += from;
+      const room = Math.max(0, this.#context.limit - this.#shown);
+      const intervals = one.intervals.slice(from, from + room);
       if (intervals.length === 0) continue;
       this.#shown += intervals.length;
       shown.set(one, intervals);

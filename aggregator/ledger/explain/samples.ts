@@ -1,6 +1,7 @@
 /** Samples as they are stored, with where in the log they came from, and the labels of series. */
 import { owningHour } from '../../../core/metering/hour.ts';
 import type { SeriesKey } from '../../rollup/span.ts';
+import { idsIn } from '../../store/ids.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
 
 export interface StoredSample {
@@ -45,7 +46,7 @@ export async function readSamples(
        FROM samples
        WHERE hour IN (SELECT toDateTime(arrayJoin({hours:Array(UInt32)}), 'UTC'))
          AND cluster = {cluster:String} AND meter = {meter:String}
-         AND series IN (SELECT unhex(arrayJoin({series:Array(String)}))) AND t IN {times:Array(Int64)}
+         AND series IN ${idsIn('series')} AND t IN {times:Array(Int64)}
        GROUP BY id, at`,
       {
         ...place,
@@ -82,7 +83,7 @@ export async function readLabels(
   for (let i = 0; i < series.length; i += CHUNK) {
     const rows = await store.rows<SeriesLabels & { id: string }>(
       `SELECT hex(series) AS id, any(toString(metric)) AS metric, any(labels) AS labels FROM series
-       WHERE cluster = {cluster:String} AND series IN (SELECT unhex(arrayJoin({series:Array(String)})))
+       WHERE cluster = {cluster:String} AND series IN ${idsIn('series')}
        GROUP BY id`,
       { cluster, series: series.slice(i, i + CHUNK).map(hexOf) },
     );

@@ -90,7 +90,6 @@ export class Trace implements UsageObserver {
     this.#asked = asked;
   }
 
-  /** The unit that is folded next, with what it is folded from. */
   begin(inputs: SpanInputs, settings: MeteringSettings): void {
     this.#inputs = inputs;
     this.#settings = settings;

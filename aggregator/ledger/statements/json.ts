@@ -11,10 +11,16 @@ import { parsePeriod, periodEnd, periodStart } from '../../../core/metering/peri
 import { HOUR_MS } from '../../../core/metering/hour.ts';
 import { invariant, MeteringError } from '../../../core/runtime/errors.ts';
 import { FLAG } from '../../conversion/flags.ts';
-import type { CorrectionLine, CoverageLine, Statement, StatementLine } from '../statement.ts';
+import type {
+  CorrectionLine,
+  CoverageLine,
+  ProvisionalStatement,
+  Statement,
+  StatementLine,
+} from '../statement.ts';
 import { instant, linesHash, statementHash } from './canonical.ts';
 import { inOrder } from './order.ts';
-import { decimalText, definitionOf, toBillionths } from './presented.ts';
+import { presentedText } from './presented.ts';
 
 /** Of this form. */
 const FORM = 1;
@@ -35,6 +41,20 @@ export function renderJson(statement: Statement): string {
   return `${JSON.stringify(body)}\n`;
 }
 
+/** What there would be in a statement: without hashes, and it says that it is none yet. */
+export function renderProvisional(statement: ProvisionalStatement, state: string): string {
+  const { period, tenant, coverage, lines, corrections } = statement;
+  const { startMs, endMs } = boundsOf(period);
+  const body = {
+    ...{ form: FORM, provisional: true, state },
+    ...{ period, from: instant(startMs), to: instant(endMs), tenant },
+    coverage: coverage.map(coverageBody),
+    lines: lines.map(lineBody),
+    corrections: corrections.map(correctionBody),
+  };
+  return `${JSON.stringify(body)}\n`;
+}
+
 export function boundsOf(name: string): { startMs: number; endMs: number } {
   const period = parsePeriod(name);
   invariant(period !== undefined, `${name} is a period`);
@@ -51,13 +71,7 @@ export function flagNames(flags: number): string[] {
 }
 
 function quantityBody(quantity: bigint, meter: string): Record<string, string> {
-  const definition = definitionOf(meter);
-  return {
-    quantity: quantity.toString(),
-    unit: definition.unit,
-    presentedQuantity: decimalText(toBillionths(quantity, definition)),
-    presentedUnit: definition.presented.unit,
-  };
+  return { quantity: quantity.toString(), ...presentedText(quantity, meter) };
 }
 
 function coverageBody(line: CoverageLine): object {

@@ -38,3 +38,16 @@ export function decimalText(billionths: bigint): string {
   const sign = billionths < 0n ? '-' : '';
   return `${sign}${size / BILLION}${fraction === '' ? '' : `.${fraction}`}`;
 }
+
+/** A quantity of a meter as people read it, and both units by name. */
+export function presentedText(
+  quantity: bigint,
+  meter: string,
+): { readonly unit: string; readonly presentedQuantity: string; readonly presentedUnit: string } {
+  const definition = definitionOf(meter);
+  return {
+    unit: definition.unit,
+    presentedQuantity: decimalText(toBillionths(quantity, definition)),
+    presentedUnit: definition.presented.unit,
+  };
+}

@@ -15,7 +15,7 @@ export interface Place {
   readonly hour: number;
 }
 
-export type CheckName = 'parts' | 'usage' | 'coverage' | 'corrections' | 'statements' | 'close';
+export type CheckName = 'parts' | 'details' | 'usage' | 'coverage' | 'corrections' | 'statements' | 'close';
 
 export interface CheckResult {
   readonly name: CheckName;
@@ -74,6 +74,11 @@ export class Check {
         .map(({ difference }) => difference),
     };
   }
+}
+
+/** The difference of what is equal. */
+export function never(): never {
+  throw new Error('what is equal is not told');
 }
 
 export function placeKey(place: Place | undefined): string {

@@ -19,7 +19,7 @@ import type { UsagePart } from '../../rollup/usage-parts.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
 import { sameQuarters } from '../entry.ts';
 import { readParts, type GivenPart, type HourCoverage } from '../settled-hours.ts';
-import { NOTHING_THERE, type Check } from './check.ts';
+import { never, NOTHING_THERE, type Check } from './check.ts';
 import { hourText, quartersText } from './figures.ts';
 import type { VerifyScope } from './scope.ts';
 import { boundsOf, hoursThatGoOn, IN_PERIOD, readUnits } from './units.ts';
@@ -217,10 +217,6 @@ export class Recomputation {
       else ofHour.push(row);
     }
   }
-}
-
-function never(): never {
-  throw new Error('what is equal is not told');
 }
 
 function givenBy(unit: number, part: UsagePart): GivenPart {

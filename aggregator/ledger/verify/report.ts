@@ -24,6 +24,7 @@ export function verifyStatus(report: VerifyReport): 0 | 1 {
 
 const MEANINGS: Readonly<Record<CheckName, string>> = {
   parts: 'stored parts, closings and coverage, as the samples give them',
+  details: 'usage broken down, hour by hour, as parts give it',
   usage: 'hours of the ledger, value and hash, as the samples give them',
   coverage: 'coverage in the ledger, as the scrapes give it',
   corrections: 'corrections, as the ledger gives them',

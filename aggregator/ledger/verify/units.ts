@@ -4,6 +4,7 @@
  * stored only adds to it.
  */
 import { HOUR_MS } from '../../../core/metering/hour.ts';
+import { idsIn } from '../../store/ids.ts';
 import type { Parameters, UsageStore } from '../../store/usage-store.ts';
 import type { SeriesKey } from '../../rollup/span.ts';
 import type { VerifyScope } from './scope.ts';
@@ -113,7 +114,7 @@ export async function hoursThatGoOn(
     store,
     `SELECT DISTINCT toUnixTimestamp(min(hour)) AS seconds FROM samples
      WHERE cluster = {cluster:String} AND hour > toDateTime({hour:Int64}, 'UTC')
-       AND series IN (SELECT unhex(arrayJoin({series:Array(String)}))) GROUP BY series`,
+       AND series IN ${idsIn('series')} GROUP BY series`,
     {
       ...{ cluster: place.cluster, hour: place.hour / 1000 },
       series: series.map((key) => Buffer.from(key, 'latin1').toString('hex')),

@@ -7,21 +7,29 @@
  *
  * - Answers are sent only once they are complete (`wait_end_of_query`; the server buffers them, on its
  *   disk when they are large): a failure half-way would otherwise end up as bytes among the rows.
+ * - A statement that the server is silent about, and does not run, is given up (silence.ts).
  * - Parameters travel in the URL, which the server bounds at 1 MiB; those of `rows` in the body when long.
  */
 import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { finished } from 'node:stream/promises';
 import type { ClickHouseClient } from '@clickhouse/client';
+import { SystemClock } from '../../../core/runtime/clock.ts';
 import { MeteringError } from '../../../core/runtime/errors.ts';
 import type { BlockInsert, Parameters, ReadOptions, UsageStore } from '../usage-store.ts';
 import { storeFault, type Operation } from './faults.ts';
 import { stringLiteral } from './literals.ts';
+import { Silence, type Watched } from './silence.ts';
 import * as statements from './statements.ts';
 
 const DEFAULT_DATABASE = 'metering';
-const DEFAULT_MAX_CONNECTIONS = 10;
-/** An insert of a day's hour or a roll-up answers late; a server that is gone is noticed by its socket. */
+/** More than there ever are: one that waits here for a connection would be taken for lost. */
+const DEFAULT_MAX_CONNECTIONS = 64;
+/** An insert of a day's hour or a roll-up answers late. */
 const DEFAULT_REQUEST_TIMEOUT_MS = 600_000;
+const DEFAULT_SILENCE_MS = 20_000;
+/** For questions that a server answers at once. */
+const SHORT_TIMEOUT_MS = 10_000;
 const DATABASE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 export interface ClickHouseConfig {
@@ -31,20 +39,28 @@ export interface ClickHouseConfig {
   readonly password?: string;
   /** Default `metering`; made when it is missing. */
   readonly database?: string;
-  /** Statements on the way at once. Default 10. */
+  /** Statements on the way at once. Default 64. */
   readonly maxConnections?: number;
   /** Longest silence of the server. Default 10 minutes. */
   readonly requestTimeoutMs?: number;
+  /** After so long without an answer the server is asked whether it runs the statement. Default 20 s. */
+  readonly silenceMs?: number;
   /** gzip on the wire: for a server across a WAN; on a LAN it costs more than it saves. Default off. */
   readonly compression?: boolean;
 }
 
 export class ClickHouseStore implements UsageStore {
   readonly #client: ClickHouseClient;
+  /** Over connections of its own, each new. */
+  readonly #asking: ClickHouseClient;
+  readonly #silence: Silence;
   #closed = false;
 
-  private constructor(client: ClickHouseClient) {
-    this.#client = client;
+  private constructor(clients: Clients, { silenceMs = DEFAULT_SILENCE_MS }: ClickHouseConfig) {
+    this.#client = clients.client;
+    this.#asking = clients.asking;
+    const isRunning = (mark: string): Promise<boolean> => isMarked(clients.asking, mark);
+    this.#silence = new Silence({ silenceMs, isRunning }, { clock: new SystemClock() });
   }
 
   static async open(config: ClickHouseConfig): Promise<ClickHouseStore> {
@@ -54,24 +70,50 @@ export class ClickHouseStore implements UsageStore {
     }
     try {
       await makeDatabase(config, database);
-      return new ClickHouseStore(await connect(config, database));
+      return new ClickHouseStore(await clientsOf(config, database), config);
     } catch (error) {
       throw storeFault(error, `open the store on ${config.url}`, 'open');
     }
   }
 
+  /** A store that is there; undefined where its database is not. Nothing is made. */
+  static async find(config: ClickHouseConfig): Promise<ClickHouseStore | undefined> {
+    const database = config.database ?? DEFAULT_DATABASE;
+    const client = await connect(config);
+    try {
+      if (!(await hasDatabase(client, database))) return undefined;
+    } catch (error) {
+      throw storeFault(error, `open the store on ${config.url}`, 'open');
+    } finally {
+      await client.close();
+    }
+    return new ClickHouseStore(await clientsOf(config, database), config);
+  }
+
+  /** Whether its user has a right, such as `INSERT ON *` (of this database). */
+  async isGranted(right: string): Promise<boolean> {
+    const query = `CHECK GRANT ${right}`;
+    return await this.#ask(query, 'read', async () => {
+      const { stream } = await this.#heard((how) => this.#client.exec({ query, ...how }));
+      return (await text(stream)).trim() === '1';
+    });
+  }
+
   async rows<Row>(sql: string, parameters?: Parameters, options: ReadOptions = {}): Promise<readonly Row[]> {
     return this.#ask(statements.headOf(sql), 'read', async () => {
-      const result = await this.#client.query({
-        query: sql,
-        format: 'JSONEachRow',
-        clickhouse_settings: {
-          wait_end_of_query: 1,
-          max_result_bytes: String(statements.MAX_ROWS_RESULT_BYTES),
-          max_execution_time: (options.timeoutMs ?? 0) / 1000,
-        },
-        ...bound(parameters),
-      });
+      const settings = {
+        max_result_bytes: String(statements.MAX_ROWS_RESULT_BYTES),
+        max_execution_time: (options.timeoutMs ?? 0) / 1000,
+      };
+      const result = await this.#heard(({ clickhouse_settings, ...how }) =>
+        this.#client.query({
+          query: sql,
+          format: 'JSONEachRow',
+          ...how,
+          clickhouse_settings: { ...clickhouse_settings, ...settings },
+          ...bound(parameters),
+        }),
+      );
       return statements.parseRows(await result.text()) as readonly Row[];
     });
   }
@@ -83,11 +125,10 @@ export class ClickHouseStore implements UsageStore {
   ): AsyncGenerator<Uint8Array, void> {
     try {
       this.#refuseWhenClosed();
-      const { stream } = await this.#client.exec({
-        query: statements.rowBinaryStatement(sql, options),
-        clickhouse_settings: { wait_end_of_query: 1 },
-        ...bound(parameters),
-      });
+      const query = statements.rowBinaryStatement(sql, options);
+      const { stream } = await this.#heard((how) =>
+        this.#client.exec({ query, ...how, ...bound(parameters) }),
+      );
       for await (const chunk of stream) yield chunk as Uint8Array;
     } catch (error) {
       throw storeFault(error, statements.headOf(sql), 'read');
@@ -96,11 +137,7 @@ export class ClickHouseStore implements UsageStore {
 
   async command(sql: string, parameters?: Parameters): Promise<void> {
     await this.#ask(statements.headOf(sql), 'write', () =>
-      this.#client.command({
-        query: sql,
-        clickhouse_settings: { wait_end_of_query: 1 },
-        ...bound(parameters),
-      }),
+      this.#heard((how) => this.#client.command({ query: sql, ...how, ...bound(parameters) })),
     );
   }
 
@@ -111,15 +148,16 @@ export class ClickHouseStore implements UsageStore {
   }
 
   async insertBlock(insert: BlockInsert): Promise<void> {
-    const source = `input(${stringLiteral(insert.structure)}) FORMAT Native`;
-    const sql = statements.blockInsertStatement(insert, source);
+    const selected = statements.blockInsertStatement(insert, `input(${stringLiteral(insert.structure)})`);
+    // After all that a SELECT may have: what follows the format is data.
+    const sql = `${selected} FORMAT Native`;
     await this.#send(`insert a block into ${insert.table}`, sql, insert.block, insert.parameters);
   }
 
   /** Ends what is under way: its outcome is then unknown. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#client.close();
+    await Promise.all([this.#client.close(), this.#asking.close()]);
   }
 
   async #send(
@@ -129,12 +167,10 @@ export class ClickHouseStore implements UsageStore {
     parameters?: Parameters,
   ): Promise<void> {
     await this.#ask(doing, 'write', async () => {
-      const { stream } = await this.#client.exec({
-        query,
-        values: Readable.from(body, { objectMode: false }),
-        clickhouse_settings: { wait_end_of_query: 1 },
-        ...bound(parameters),
-      });
+      const values = Readable.from(body, { objectMode: false });
+      const { stream } = await this.#heard((how) =>
+        this.#client.exec({ query, values, ...how, ...bound(parameters) }),
+      );
       // The answer is empty, but the insert is over only when it has ended.
       await finished(stream.resume());
     });
@@ -149,16 +185,51 @@ export class ClickHouseStore implements UsageStore {
     }
   }
 
+  /** Until the answer begins, it is watched whether one will come. */
+  async #heard<Answer>(ask: (how: How) => Promise<Answer>): Promise<Answer> {
+    return await this.#silence.watch(({ mark, signal }) =>
+      ask({ abort_signal: signal, clickhouse_settings: { wait_end_of_query: 1, log_comment: mark } }),
+    );
+  }
+
   #refuseWhenClosed(): void {
     if (this.#closed) throw new MeteringError('METER_STORE_UNAVAILABLE', 'the store is closed');
   }
+}
+
+/** How a statement is put, whatever it is. */
+interface How {
+  readonly abort_signal: Watched['signal'];
+  readonly clickhouse_settings: { readonly wait_end_of_query: 1; readonly log_comment: Watched['mark'] };
+}
+
+interface Clients {
+  readonly client: ClickHouseClient;
+  readonly asking: ClickHouseClient;
+}
+
+async function clientsOf(config: ClickHouseConfig, database: string): Promise<Clients> {
+  const short = { ...config, requestTimeoutMs: SHORT_TIMEOUT_MS };
+  return { client: await connect(config, { database }), asking: await connect(short, { keepAlive: false }) };
+}
+
+async function isMarked(client: ClickHouseClient, mark: string): Promise<boolean> {
+  const found = await client.query({
+    query: `SELECT 1 FROM system.processes WHERE Settings['log_comment'] = {mark:String}`,
+    query_params: { mark },
+    format: 'JSONEachRow',
+  });
+  return (await found.json()).length > 0;
 }
 
 function bound(parameters: Parameters | undefined): { query_params?: Record<string, unknown> } {
   return parameters === undefined ? {} : { query_params: parameters };
 }
 
-async function connect(config: ClickHouseConfig, database?: string): Promise<ClickHouseClient> {
+async function connect(
+  config: ClickHouseConfig,
+  { database, keepAlive = true }: { readonly database?: string; readonly keepAlive?: boolean } = {},
+): Promise<ClickHouseClient> {
   const { createClient, ClickHouseLogLevel } = await import('@clickhouse/client');
   const compressed = config.compression ?? false;
   return createClient({
@@ -168,6 +239,7 @@ async function connect(config: ClickHouseConfig, database?: string): Promise<Cli
     ...(database === undefined ? {} : { database }),
     application: 'gh0stcloud-metering',
     request_timeout: config.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS,
+    keep_alive: { enabled: keepAlive },
     max_open_connections: config.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
     compression: { request: compressed, response: compressed },
     use_multipart_params_auto: true,
@@ -189,16 +261,20 @@ function serverSettings(): Record<string, string | number> {
 
 /** Asked for first, so that a user without the right to make databases can work in one that is there. */
 async function makeDatabase(config: ClickHouseConfig, database: string): Promise<void> {
-  const client = await connect(config);
+  const client = await connect({ ...config, requestTimeoutMs: SHORT_TIMEOUT_MS });
   try {
-    const found = await client.query({
-      query: 'SELECT 1 FROM system.databases WHERE name = {database:String}',
-      query_params: { database },
-      format: 'JSONEachRow',
-    });
-    if ((await found.json()).length > 0) return;
+    if (await hasDatabase(client, database)) return;
     await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${database} ENGINE = Atomic` });
   } finally {
     await client.close();
   }
+}
+
+async function hasDatabase(client: ClickHouseClient, database: string): Promise<boolean> {
+  const found = await client.query({
+    query: 'SELECT 1 FROM system.databases WHERE name = {database:String}',
+    query_params: { database },
+    format: 'JSONEachRow',
+  });
+  return (await found.json()).length > 0;
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 
+import { DAY_MS, HOUR_MS } from '../../metering/hour.ts';
+
 const GIB = 1024 ** 3;
-const DAY_MS = 86_400_000;
 
 const bytes = z.int().positive();
 const durationMs = z.int().nonnegative();
@@ -13,7 +14,7 @@ const retentionSchema = z
     /** Beyond this size the oldest consumed records are removed early... */
     maxBytes: bytes.default(10 * GIB),
     /** ...but none younger than this: a consumer goes back that far after an unclean stop. */
-    minAgeMs: durationMs.default(3_600_000),
+    minAgeMs: durationMs.default(HOUR_MS),
     /** Beyond this size the oldest records are removed even if nobody has consumed them. */
     hardMaxBytes: bytes.default(20 * GIB),
   })

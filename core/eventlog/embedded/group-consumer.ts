@@ -87,6 +87,10 @@ export class GroupConsumer implements LogConsumer {
     for (const { cursor, next } of targets) cursor.position = next;
   }
 
+  waiting(): bigint {
+    return this.#cursors.reduce((sum, { partition, position }) => sum + partition.state.next - position, 0n);
+  }
+
   async committed(): Promise<readonly LogPosition[]> {
     return this.#cursors.map(({ partition, committed }) => ({
       topic: partition.topic,

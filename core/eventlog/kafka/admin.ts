@@ -1,8 +1,8 @@
 import type { Admin } from 'kafkajs';
 
-import { MeteringError } from '../../runtime/errors.ts';
+import { invariant, MeteringError } from '../../runtime/errors.ts';
+import type { TopicPartition } from '../sample-log.ts';
 import type { KafkaClients } from './client.ts';
-import type { ConnectionWatch } from './connection-watch.ts';
 import { translateFault } from './faults.ts';
 
 /** First and next offset of a partition, as the brokers have it. */
@@ -18,13 +18,11 @@ export interface Bounds {
  */
 export class KafkaAdmin {
   readonly #clients: KafkaClients;
-  readonly #watch: ConnectionWatch;
   #admin: Promise<Admin> | undefined;
   #isClosed = false;
 
-  constructor(clients: KafkaClients, watch: ConnectionWatch) {
+  constructor(clients: KafkaClients) {
     this.#clients = clients;
-    this.#watch = watch;
   }
 
   async ask<Answer>(operation: string, question: (admin: Admin) => Promise<Answer>): Promise<Answer> {
@@ -45,6 +43,15 @@ export class KafkaAdmin {
     return found
       .map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }))
       .sort((a, b) => a.partition - b.partition);
+  }
+
+  async offsetSince({ topic, partition }: TopicPartition, timestampMs: number): Promise<bigint> {
+    const found = await this.ask(`read the times of ${topic}`, (admin) =>
+      admin.fetchTopicOffsetsByTimestamp(topic, timestampMs),
+    );
+    const own = found.find((one) => one.partition === partition);
+    invariant(own, `${topic} has a partition ${partition}`);
+    return BigInt(own.offset);
   }
 
   /** What a group has committed; a partition without a position is absent. */
@@ -85,8 +92,9 @@ export class KafkaAdmin {
   }
 
   async #connect(): Promise<Admin> {
-    const admin = this.#clients.create().admin();
-    admin.on(admin.events.REQUEST, ({ payload }) => this.#watch.answered(payload.broker));
+    const { kafka, attend } = this.#clients.create();
+    const admin = kafka.admin();
+    attend(admin);
     await admin.connect();
     return admin;
   }

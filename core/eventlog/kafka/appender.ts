@@ -5,7 +5,6 @@ import { invariant, MeteringError } from '../../runtime/errors.ts';
 import type { LogAppend } from '../sample-log.ts';
 import type { KafkaClients } from './client.ts';
 import type { KafkaLogConfig } from './config.ts';
-import type { ConnectionWatch } from './connection-watch.ts';
 import { translateFault } from './faults.ts';
 import type { Topics } from './topics.ts';
 
@@ -28,7 +27,6 @@ export interface ProducerDeps {
   readonly clients: KafkaClients;
   readonly topics: Topics;
   readonly clock: Clock;
-  readonly watch: ConnectionWatch;
 }
 
 interface Placed {
@@ -144,13 +142,14 @@ export class KafkaAppender {
   }
 
   async #connect(): Promise<Producer> {
-    const producer = this.#deps.clients.create().producer({
+    const { kafka, attend } = this.#deps.clients.create();
+    const producer = kafka.producer({
       allowAutoTopicCreation: false,
       // Idempotence is not needed: the sample store absorbs repeats.
       idempotent: false,
       createPartitioner: Partitioners.DefaultPartitioner,
     });
-    producer.on(producer.events.REQUEST, ({ payload }) => this.#deps.watch.answered(payload.broker));
+    attend(producer);
     await producer.connect();
     return producer;
   }

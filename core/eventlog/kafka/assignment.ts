@@ -5,6 +5,8 @@ import type { LogPosition, TopicPartition } from '../sample-log.ts';
 export interface Cursor extends TopicPartition {
   /** Offset of the next record to fetch. */
   next: bigint;
+  /** One past the newest record in the partition, as of the last fetch. */
+  end: bigint;
   /** As the group has it. */
   committed: bigint;
   /** One past the newest record that was ever fetched by this member: nothing beyond it can be done. */
@@ -44,7 +46,8 @@ export class Assignment {
   begin(positions: readonly { readonly position: LogPosition; readonly committed: bigint }[]): void {
     for (const { position, committed } of positions) {
       const { topic, partition, next } = position;
-      const cursor = { topic, partition, next, committed, reached: next, disputed: undefined };
+      const known = { next, end: next, committed, reached: next, disputed: undefined };
+      const cursor = { topic, partition, ...known };
       this.#cursors.set(sourceOf(position), cursor);
     }
     this.#starts = positions.map(({ position }) => position);

@@ -7,6 +7,7 @@ import { invariant, MeteringError } from '../../runtime/errors.ts';
 import { AccessToken } from './access-token.ts';
 import type { KafkaLogConfig, SaslConfig, SslConfig } from './config.ts';
 import type { ConnectionWatch } from './connection-watch.ts';
+import { Sockets } from './sockets.ts';
 
 /** The library's own is a second, which a TLS handshake with a busy broker can take. */
 const CONNECTION_TIMEOUT_MS = 10_000;
@@ -20,6 +21,18 @@ export interface ClientDeps {
   readonly watch: ConnectionWatch;
 }
 
+/** A producer, consumer or admin: it tells which broker has answered a request, and which has not. */
+interface Asking {
+  readonly events: { readonly REQUEST: string; readonly REQUEST_TIMEOUT: string };
+  on(event: string, listener: (told: { readonly payload: { readonly broker: string } }) => void): unknown;
+}
+
+export interface KafkaClient {
+  readonly kafka: Kafka;
+  /** To be called with whatever is made of it: it tells of brokers that answer, and of those that do not. */
+  readonly attend: (asking: Asking) => void;
+}
+
 /**
  * Makes clients of one configuration. Each consumer takes one of its own, because the library keeps the
  * positions of a group in the client, shared by all of its consumers.
@@ -28,6 +41,7 @@ export class KafkaClients {
   readonly #config: KafkaLogConfig;
   readonly #deps: ClientDeps;
   readonly #token: AccessToken | undefined;
+  readonly #sockets = new Sockets();
 
   constructor(config: KafkaLogConfig, deps: ClientDeps) {
     this.#config = config;
@@ -43,21 +57,28 @@ export class KafkaClients {
   }
 
   /** Reads certificates anew: a client that is made after a fault has the newest. */
-  create(): Kafka {
+  create({ retries = RETRY.retries }: { readonly retries?: number } = {}): KafkaClient {
     const { brokers, clientId, ssl, sasl } = this.#config;
+    const { watch } = this.#deps;
+    const sockets = this.#sockets;
     const config: KafkaConfig = {
       brokers: [...brokers],
       clientId,
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       authenticationTimeout: CONNECTION_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
-      retry: RETRY,
+      retry: { ...RETRY, retries },
       logLevel: kafkajs.logLevel.WARN,
-      logCreator: this.#deps.watch.logCreator,
+      logCreator: watch.logCreator,
+      socketFactory: sockets.factory,
       ...(ssl === undefined ? {} : { ssl: tlsOptions(ssl) }),
       ...(sasl === undefined ? {} : { sasl: this.#saslOptions(sasl) }),
     };
-    return new kafkajs.Kafka(config);
+    const attend = (asking: Asking): void => {
+      asking.on(asking.events.REQUEST, ({ payload }) => watch.answered(payload.broker));
+      asking.on(asking.events.REQUEST_TIMEOUT, ({ payload }) => sockets.break(payload.broker));
+    };
+    return { kafka: new kafkajs.Kafka(config), attend };
   }
 
   #saslOptions(sasl: SaslConfig): SASLOptions {

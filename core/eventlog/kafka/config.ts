@@ -1,10 +1,10 @@
 import { z } from 'zod';
 
+import { DAY_MS } from '../../metering/hour.ts';
 import { secretSchema } from '../../runtime/secret.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-const DAY_MS = 86_400_000;
 
 const bytes = z.int().positive();
 const path = z.string().min(1);
@@ -70,10 +70,10 @@ const fetchSchema = z.strictObject({
   maxWaitMs: z.int().min(10).max(30_000).default(500),
   /** Of one partition, in one answer. */
   maxBytesPerPartition: bytes.default(6 * MIB),
-  /** Of all partitions of a broker, in one answer. */
-  maxBytes: bytes.default(16 * MIB),
+  /** Of all partitions of a broker, in one answer; unpacked it is eight to twenty times as much. */
+  maxBytes: bytes.default(MIB),
   /** Fetched records that wait to be polled; beyond it nothing more is fetched. */
-  bufferBytes: bytes.default(64 * MIB),
+  bufferBytes: bytes.default(16 * MIB),
 });
 
 const membershipSchema = z
@@ -100,7 +100,7 @@ export const kafkaLogSchema = z
     ssl: sslSchema.optional(),
     sasl: saslSchema.optional(),
     /** Of the records this program appends; every codec can be read. */
-    compression: z.enum(['none', 'gzip', 'zstd']).default('gzip'),
+    compression: z.enum(['none', 'gzip', 'zstd']).default('zstd'),
     /** Records appended in one request, before compression. */
     maxRequestBytes: bytes.default(900 * KIB),
     /** One record batch, unpacked; a larger one is put in quarantine. */

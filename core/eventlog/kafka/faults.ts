@@ -80,7 +80,7 @@ export function isUnknownTopic(error: unknown): boolean {
   return cause instanceof Error && protocolType(cause) === 'UNKNOWN_TOPIC_OR_PARTITION';
 }
 
-function rootCause(error: unknown): unknown {
+export function rootCause(error: unknown): unknown {
   return chainOf(error).at(-1);
 }
 
@@ -92,11 +92,21 @@ function chainOf(error: unknown): readonly unknown[] {
 }
 
 /** Its own errors, and those of decoding an answer that is not what it should be. */
-function isOfTheLibrary({ name }: Error): boolean {
-  return name.startsWith('KafkaJS') || UNREADABLE.includes(name);
+function isOfTheLibrary(cause: Error): boolean {
+  return cause.name.startsWith('KafkaJS') || UNREADABLE.includes(cause.name) || isFromWithin(cause);
 }
 
-function protocolType(error: Error): string | undefined {
+/**
+ * Thrown by the library's own code, which did not expect it: what it knows of topics and brokers is shared,
+ * so one call can forget what another is in the midst of. What it calls of ours throws from our files.
+ */
+function isFromWithin({ stack = '' }: Error): boolean {
+  const innermost = stack.split('\n').find((line) => line.startsWith('    at '));
+  return innermost?.includes('/node_modules/kafkajs/') === true;
+}
+
+/** The name that Kafka's protocol gives it. */
+export function protocolType(error: Error): string | undefined {
   return 'type' in error && typeof error.type === 'string' ? error.type : undefined;
 }
 

@@ -24,6 +24,10 @@ export class FetchBuffer {
     return this.#bytes;
   }
 
+  get count(): number {
+    return [...this.#queues.values()].reduce((sum, { records, taken }) => sum + records.length - taken, 0);
+  }
+
   push(source: string, records: readonly LogRecord[]): void {
     let queue = this.#queues.get(source);
     if (queue === undefined) this.#queues.set(source, (queue = { records: [], taken: 0 }));

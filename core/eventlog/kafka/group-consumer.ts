@@ -83,7 +83,7 @@ export class KafkaGroupConsumer implements LogConsumer {
     this.#told = this.#assignment;
   }
 
-  async poll({ maxBytes, waitMs, signal }: PollOptions): Promise<readonly LogRecord[]> {
+  async poll({ maxBytes, minBytes = 0, waitMs, signal }: PollOptions): Promise<readonly LogRecord[]> {
     const { clock } = this.#deps;
     this.#checkUsable();
     const deadlineMs = clock.now() + waitMs;
@@ -91,13 +91,20 @@ export class KafkaGroupConsumer implements LogConsumer {
     while (signal?.aborted !== true && !this.#isClosing()) {
       this.#checkUsable();
       this.#tell();
-      const records = this.#buffer.take(maxBytes);
-      this.#goOn();
       const leftMs = deadlineMs - clock.now();
-      if (records.length > 0 || leftMs <= 0) return records;
+      if (leftMs <= 0 || this.#isEnough(minBytes)) {
+        const records = this.#buffer.take(maxBytes);
+        this.#goOn();
+        if (records.length > 0 || leftMs <= 0) return records;
+      }
       await this.#wakeUp.wait(leftMs, signal);
     }
     return [];
+  }
+
+  /** Nothing more is coming, or as much has come as was asked for. */
+  #isEnough(bytes: number): boolean {
+    return this.#isPaused || this.#buffer.bytes >= bytes || this.#unfetched() === 0n;
   }
 
   async commit(positions: readonly LogPosition[]): Promise<void> {
@@ -144,6 +151,15 @@ export class KafkaGroupConsumer implements LogConsumer {
     this.#goOn();
   }
 
+  waiting(): bigint {
+    return this.#unfetched() + BigInt(this.#buffer.count);
+  }
+
+  #unfetched(): bigint {
+    const { cursors } = this.#assignment;
+    return cursors.reduce((sum, { next, end }) => (end > next ? sum + end - next : sum), 0n);
+  }
+
   async committed(): Promise<readonly LogPosition[]> {
     return this.#assignment.cursors
       .map(({ topic, partition, committed: next }) => ({ topic, partition, next }))
@@ -164,10 +180,9 @@ export class KafkaGroupConsumer implements LogConsumer {
   async #begin(): Promise<void> {
     await this.#deps.topics.check(this.#options.topics);
     if (this.#isClosing()) return;
-    const { clients, watch } = this.#deps;
+    const { clients } = this.#deps;
     const session = new GroupSession(this.#config, this.#options, {
       clients,
-      watch,
       listener: this.#listener(),
     });
     this.#session = session;
@@ -231,6 +246,7 @@ export class KafkaGroupConsumer implements LogConsumer {
     this.#tellUnreadable(wanted);
     this.#buffer.push(sourceOf(cursor), wanted);
     cursor.next = batch.next;
+    cursor.end = batch.end;
     if (cursor.next > cursor.reached) cursor.reached = cursor.next;
     if (this.#buffer.bytes >= this.#config.fetch.bufferBytes) this.#holdBack();
     this.#wakeUp.ring();

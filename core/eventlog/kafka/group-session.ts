@@ -4,7 +4,6 @@ import { invariant } from '../../runtime/errors.ts';
 import type { LogPosition, TopicPartition } from '../sample-log.ts';
 import type { KafkaClients } from './client.ts';
 import type { KafkaLogConfig } from './config.ts';
-import type { ConnectionWatch } from './connection-watch.ts';
 
 /** What a session tells, each without waiting for the answer. */
 export interface SessionListener {
@@ -22,12 +21,13 @@ export interface FetchedBatch extends TopicPartition {
   readonly askedFor: bigint;
   /** One past the newest offset that this batch accounts for. */
   readonly next: bigint;
+  /** One past the newest record in the partition. */
+  readonly end: bigint;
   readonly messages: Batch['messages'];
 }
 
 export interface SessionDeps {
   readonly clients: KafkaClients;
-  readonly watch: ConnectionWatch;
   readonly listener: SessionListener;
 }
 
@@ -52,7 +52,8 @@ export class GroupSession {
     const { fetch, membership: times } = config;
     this.#deps = deps;
     this.#membership = membership;
-    this.#consumer = deps.clients.create().consumer({
+    const { kafka, attend } = deps.clients.create();
+    this.#consumer = kafka.consumer({
       groupId: membership.group,
       allowAutoTopicCreation: false,
       partitionAssigners: [this.#assigner()],
@@ -64,6 +65,7 @@ export class GroupSession {
       maxBytesPerPartition: fetch.maxBytesPerPartition,
       retry: { restartOnFailure: async () => false },
     });
+    attend(this.#consumer);
   }
 
   /** Resolves when the consumer runs; whether it could join is told to the listener. */
@@ -122,9 +124,8 @@ export class GroupSession {
   }
 
   #listen(): void {
-    const { listener, watch } = this.#deps;
+    const { listener } = this.#deps;
     const consumer = this.#consumer;
-    consumer.on(consumer.events.REQUEST, ({ payload }) => watch.answered(payload.broker));
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       const partitions = Object.entries(payload.memberAssignment).flatMap(([topic, numbers]) =>
         numbers.map((partition) => ({ topic, partition })),
@@ -147,7 +148,8 @@ export class GroupSession {
     const last = messages.at(-1);
     if (last === undefined) return;
     const next = BigInt(batch.lastOffset()) + 1n;
-    const fetched = { topic, partition, askedFor: askedFor(batch), next, messages };
+    const end = BigInt(batch.highWatermark);
+    const fetched = { topic, partition, askedFor: askedFor(batch), next, end, messages };
     if (await this.#deps.listener.fetched(fetched)) payload.resolveOffset(last.offset);
   }
 

@@ -57,6 +57,10 @@ export class Topics {
     return [...this.#shapeProblems(metadata), ...this.#settingProblems(topic, await this.#settings(topic))];
   }
 
+  async exists(topic: string): Promise<boolean> {
+    return (await this.#metadata(topic)) !== undefined;
+  }
+
   /** Makes topics that are missing, as the settings want them. What exists stays as it is: see `check`. */
   async ensure(topics: readonly string[]): Promise<readonly string[]> {
     const missing: string[] = [];

@@ -5,6 +5,7 @@
 import type { OtlpValue } from '../../model/record.ts';
 import type { Row, WireType } from '../../vectors/otlp-json.ts';
 import { liveCounter, numberOf, type CounterPlan } from './counter-rows.ts';
+import { flowDetails, requestDetails } from './details.ts';
 import type { Random } from './random.ts';
 import {
   aroundSample,
@@ -168,7 +169,9 @@ function exporterPlan(
   const agent = random.pick(['beyla', 'beyla', 'obi']);
   return {
     name: isHttp ? metric : `${agent}_network_flow_bytes_total`,
-    labels: isHttp ? httpLabels(random, namespace) : flowLabels(random, meter, namespace, node),
+    labels: isHttp
+      ? { ...httpLabels(random, namespace), ...requestDetails(scene.details) }
+      : { ...flowLabels(random, meter, namespace, node), ...flowDetails(scene.details, meter) },
     type,
     amounts: BYTE_AMOUNTS,
     allowed: isHttp ? undefined : (ms) => settings.maxLinkBytesPerSecond * (ms / SECOND) * 1.1,

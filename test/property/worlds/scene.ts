@@ -31,6 +31,8 @@ export interface Target {
 
 export interface Scene {
   readonly random: Random;
+  /** For what usage is broken down by, so that nothing else depends on it. */
+  readonly details: Random;
   readonly settings: ModelSettings;
   readonly targets: Target[];
 }

@@ -4,6 +4,8 @@ export interface BrokerPorts {
   readonly sasl: number;
   readonly tls: number;
   readonly controller: number;
+  /** More of the first kind, each with the port of a link that leads to it. */
+  readonly behind: readonly { readonly port: number; readonly link: number }[];
 }
 
 export interface BrokerTls {
@@ -28,17 +30,24 @@ export function serverProperties(settings: BrokerSettings): string {
     PLAIN: `127.0.0.1:${ports.plain}`,
     ...(plainUsers === undefined ? {} : { SASL: `127.0.0.1:${ports.sasl}` }),
     ...(tls === undefined ? {} : { TLS: `127.0.0.1:${ports.tls}` }),
+    ...Object.fromEntries(ports.behind.map(({ port }, index) => [`LINK${index}`, `127.0.0.1:${port}`])),
   };
-  const addresses = Object.entries(listeners).map(([name, address]) => `${name}://${address}`);
+  const named = (addresses: Readonly<Record<string, string>>): readonly string[] =>
+    Object.entries(addresses).map(([name, address]) => `${name}://${address}`);
+  const links = ports.behind.map(({ link }, index) => [`LINK${index}`, `127.0.0.1:${link}`] as const);
   const properties = {
     'process.roles': 'broker,controller',
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${ports.controller}`,
-    listeners: [...addresses, `CONTROLLER://127.0.0.1:${ports.controller}`].join(','),
-    'advertised.listeners': addresses.join(','),
+    listeners: [...named(listeners), `CONTROLLER://127.0.0.1:${ports.controller}`].join(','),
+    // Clients are told where to go next: by the link again that they came by.
+    'advertised.listeners': named({ ...listeners, ...Object.fromEntries(links) }).join(','),
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAIN',
-    'listener.security.protocol.map': 'PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,CONTROLLER:PLAINTEXT',
+    'listener.security.protocol.map': [
+      'PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,CONTROLLER:PLAINTEXT',
+      ...links.map(([name]) => `${name}:PLAINTEXT`),
+    ].join(','),
     'log.dirs': dataDirectory,
     // True would hide a topic that is missing.
     'auto.create.topics.enable': 'false',

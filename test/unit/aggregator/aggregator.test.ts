@@ -11,6 +11,7 @@ import { MeteringError } from '../../../core/runtime/errors.ts';
 import type { FactSink } from '../../../core/runtime/facts.ts';
 import { modelUsage } from '../../model/model.ts';
 import { buildWorld } from '../../property/worlds.ts';
+import { WORLD_PARTITIONS } from '../../property/worlds/details.ts';
 import { Random } from '../../property/worlds/random.ts';
 import type { TestStore } from '../../support/chdb.ts';
 import { FaultyStore, type When } from '../../support/faulty-store.ts';
@@ -65,7 +66,7 @@ async function tearDown(): Promise<void> {
 }
 
 function openLog(): EmbeddedLog {
-  const config = embeddedLogSchema.parse({ directory: join(directory, 'log'), partitions: 3 });
+  const config = embeddedLogSchema.parse({ directory: join(directory, 'log'), partitions: WORLD_PARTITIONS });
   return new EmbeddedLog(config, { clock, facts: { event: () => undefined } });
 }
 
@@ -82,6 +83,7 @@ function inSmallBatches(): SampleLog {
           consumer.poll({ maxBytes: BATCH_BYTES, waitMs, ...(signal === undefined ? {} : { signal }) }),
         commit: (positions) => consumer.commit(positions),
         seek: (positions) => consumer.seek(positions),
+        waiting: () => consumer.waiting(),
         committed: () => consumer.committed(),
         close: () => consumer.close(),
       };
@@ -101,7 +103,7 @@ interface Running {
 }
 
 /** Appends the records and starts the role on them. */
-async function start(records: readonly LogRecord[]): Promise<Running> {
+async function start(records: readonly LogRecord[], read: SampleLog = inSmallBatches()): Promise<Running> {
   await log.append(records);
   const failures: unknown[] = [];
   const told: Running['facts'] = [];
@@ -109,7 +111,7 @@ async function start(records: readonly LogRecord[]): Promise<Running> {
     event: (name, fields) => void told.push({ name, fields: Object.fromEntries(Object.entries(fields)) }),
   };
   const restartFile = join(directory, 'restart.json');
-  const deps = { store, log: inSmallBatches(), clock, facts, retain: () => log.retain() };
+  const deps = { store, log: read, clock, facts, retain: () => log.retain() };
   const aggregator = new Aggregator(
     {
       settings: new SettingsTimeline([{ validFrom: 0, settings: SETTINGS }]),
@@ -168,6 +170,34 @@ test.each<When>(['before', 'after'])(
   },
   60_000,
 );
+
+test('a topic that is made anew while it is read ends the role within a minute', async () => {
+  const small = inSmallBatches();
+  const reassigned: (() => void)[] = [];
+  let isAnother = false;
+  const run = await start(RECORDS.slice(0, 20), {
+    ...small,
+    consumer: (options) => {
+      reassigned.push(() => options.onReassigned?.([]));
+      return small.consumer(options);
+    },
+    offsetSince: async () => (isAnother ? 0n : 1_000_000n),
+  });
+  await run.consumed();
+  for (const tell of reassigned) tell();
+  clock.advance(60_000);
+  await until(async () => (await run.behind()).startsWith('0 records '));
+  expect(run.failures).toEqual([]);
+  isAnother = true;
+  for (const tell of reassigned) tell();
+  await until(() => {
+    clock.advance(60_000);
+    return run.failures.length > 0;
+  });
+  expect(run.failures).toMatchObject([{ code: 'METER_LOG_BEHIND_STORE' }]);
+  expect(run.facts.filter(({ name }) => name === 'logReplaced')).toHaveLength(1);
+  await run.stop();
+});
 
 test('while the store is away nothing is committed, and a stop does not wait for it', async () => {
   const run = await start(RECORDS.slice(0, 20));

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { meaningOf, type RowMeaning } from '../../../aggregator/ingest/admission.ts';
-import { DETAIL_METRICS } from '../../../core/metering/collected.ts';
 import { meteringSettingsSchema } from '../../../core/runtime/settings.ts';
 import { ROOT } from '../../reference/reference.ts';
 import { committedRules, isScraped } from '../../support/alloy/committed.ts';
@@ -24,20 +23,15 @@ function meaning(labels: Labels): RowMeaning {
   return meaningOf(labels.get('__name__') ?? '', labels, SETTINGS);
 }
 
-function nameOf(labels: Labels): string {
-  return labels.get('__name__') ?? '';
-}
-
 /**
- * Would the aggregator read this row, or is it kept for detail? A start only if something metered began with
- * it.
+ * Would the aggregator read this row? A start only if something metered began with it.
  */
 function isNeeded(labels: Labels, containers: ReadonlySet<string>): boolean {
   const own = meaning(labels);
   if (own.kind === 'container_start') return containers.has(own.container);
   // Only Beyla keeps what it counts in its memory; when a kubelet began says nothing about a cgroup.
   if (own.kind === 'process_start') return labels.get('job') === 'beyla';
-  return own.kind !== 'none' || DETAIL_METRICS.includes(nameOf(labels));
+  return own.kind !== 'none';
 }
 
 function uniqueSeries(lines: readonly string[]): Labels[] {

@@ -29,8 +29,8 @@ const NOTES = {
 } as const;
 
 test('no case was lost', () => {
-  expect(vectors).toHaveLength(41);
-  expect(new Set(vectors.map(({ name }) => name)).size).toBe(41);
+  expect(vectors).toHaveLength(45);
+  expect(new Set(vectors.map(({ name }) => name)).size).toBe(45);
 });
 
 describe.each(vectors)('$name', ({ records, settings, expected, counts }) => {
@@ -60,6 +60,19 @@ describe.each(vectors)('$name', ({ records, settings, expected, counts }) => {
     if (counts['missing_ms'] !== undefined) expect(missing).toBe(BigInt(counts['missing_ms']));
   });
 });
+
+test.each(vectors.filter(({ details }) => details.length > 0))(
+  '$name: is broken down as expected',
+  ({ records, settings, details }) => {
+    const found = runModel(records, settings).details.map(({ hour, quarters, ...names }) => ({
+      ...names,
+      hour: new Date(hour).toISOString().replace('.000Z', 'Z'),
+      quantity: String(quarters.reduce((a, b) => a + b)),
+    }));
+    expect(found).toHaveLength(details.length);
+    expect(found).toEqual(expect.arrayContaining([...details]));
+  },
+);
 
 test('a record that cannot be decoded changes nothing', () => {
   const [first] = vectors;

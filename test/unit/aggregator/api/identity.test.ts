@@ -1,12 +1,15 @@
 import { fastify } from 'fastify';
 import { afterEach, describe, expect, test } from 'vitest';
 
+import { readersOf } from '../../../../aggregator/api/readers.ts';
 import { createApi, type Api, type ApiConfig } from '../../../../aggregator/api/server.ts';
 import { principalOf, registerIdentity, scopeOf } from '../../../../aggregator/api/identity.ts';
 import type { Grants, Role } from '../../../../aggregator/api/identity/access.ts';
 import { LocalIdentity, type Identity } from '../../../../aggregator/api/identity/identity.ts';
 import { OpsListener } from '../../../../aggregator/api/ops.ts';
 import { SystemClock } from '../../../../core/runtime/clock.ts';
+import { AWAY_STORE } from '../../../support/away-store.ts';
+import { NOBODYS_USAGE } from '../../../support/nobodys-usage.ts';
 
 const clock = new SystemClock();
 const limits = { port: 0, requestTimeoutMs: 2_000, answerTimeoutMs: 2_000, checkTimeoutMs: 50 };
@@ -16,8 +19,8 @@ const metricsText = async (): Promise<string> => 'gh0stmeter_usage{tenant="acme"
 let parts: { stop(): Promise<void> }[] = [];
 
 function api(config: Partial<ApiConfig>, identity?: Identity): Api {
-  const reader = { usage: async () => [], coverage: async () => [], watermarks: async () => new Map() };
-  const deps = { clock, facts, reader, checks: [], metricsText };
+  const readers = readersOf({ queryTimeoutMs: 1_000 }, { store: AWAY_STORE });
+  const deps = { ...readers, clock, facts, reader: NOBODYS_USAGE, checks: [], metricsText };
   const made = createApi({ ...limits, ...config }, identity === undefined ? deps : { ...deps, identity });
   parts.push(made);
   return made;

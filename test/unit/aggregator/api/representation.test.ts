@@ -1,24 +1,26 @@
 import { expect, test } from 'vitest';
 
 import { csv } from '../../../../core/runtime/csv.ts';
-import { representationFor } from '../../../../aggregator/api/representation.ts';
+import { preferredType } from '../../../../aggregator/api/representation.ts';
+
+const OFFERED = ['application/json', 'text/csv'];
 
 test.each([
-  [undefined, 'json'],
-  ['*/*', 'json'],
-  ['application/json', 'json'],
-  ['text/csv', 'csv'],
-  ['TEXT/CSV; charset=utf-8', 'csv'],
-  ['text/*', 'csv'],
-  ['text/html, application/xhtml+xml, */*;q=0.8', 'json'],
-  ['application/json;q=0.5, text/csv', 'csv'],
-  ['text/csv;q=0.5, application/json;q=0.5', 'json'],
-  ['*/*, application/json;q=0', 'csv'],
+  [undefined, 'application/json'],
+  ['*/*', 'application/json'],
+  ['application/json', 'application/json'],
+  ['text/csv', 'text/csv'],
+  ['TEXT/CSV; charset=utf-8', 'text/csv'],
+  ['text/*', 'text/csv'],
+  ['text/html, application/xhtml+xml, */*;q=0.8', 'application/json'],
+  ['application/json;q=0.5, text/csv', 'text/csv'],
+  ['text/csv;q=0.5, application/json;q=0.5', 'application/json'],
+  ['*/*, application/json;q=0', 'text/csv'],
   ['text/html', undefined],
   ['application/json;q=0', undefined],
   ['text/csv;q=much', undefined],
 ])('Accept: %s is answered as %s', (accept, expected) => {
-  expect(representationFor(accept)).toBe(expected);
+  expect(preferredType(accept, OFFERED)).toBe(expected);
 });
 
 test('CSV quotes what would break a record and nothing else, and ends every record', () => {

@@ -1,11 +1,16 @@
 import { afterEach, describe, expect, test } from 'vitest';
 
+import { ENDPOINTS } from '../../../../aggregator/api/endpoints.ts';
 import type { Readiness, ReadinessCheck } from '../../../../aggregator/api/health.ts';
+import { readersOf } from '../../../../aggregator/api/readers.ts';
 import { createApi, type Api, type ApiConfig } from '../../../../aggregator/api/server.ts';
 import type { UsageReader } from '../../../../aggregator/api/usage-reader.ts';
 import { METERS } from '../../../../core/metering/catalogue.ts';
 import { SystemClock } from '../../../../core/runtime/clock.ts';
 import { MeteringError } from '../../../../core/runtime/errors.ts';
+import { AWAY_STORE } from '../../../support/away-store.ts';
+import { checkAnswers } from '../../../support/checked-answers.ts';
+import { NOBODYS_USAGE } from '../../../support/nobodys-usage.ts';
 
 interface Stated {
   readonly name: string;
@@ -14,7 +19,7 @@ interface Stated {
 
 /** A reader with nothing in it, or one that fails or waits as told: what the frame has to stand. */
 function reader(usage: () => Promise<readonly never[]> = async () => []): UsageReader {
-  return { usage, coverage: async () => [], watermarks: async () => new Map() };
+  return { ...NOBODYS_USAGE, usage };
 }
 
 interface Options {
@@ -33,11 +38,13 @@ function api(options: Options = {}): Api {
     {
       clock: new SystemClock(),
       facts: { event: (name, fields) => facts.push({ name, fields }) },
+      ...readersOf({ queryTimeoutMs: 1_000 }, { store: AWAY_STORE }),
       reader: options.reader ?? reader(),
       checks: options.checks ?? [],
       metricsText: async () => 'gh0stmeter_test_total 1\n',
     },
   );
+  checkAnswers(made.app);
   open.push(made);
   return made;
 }
@@ -70,7 +77,10 @@ describe('health', () => {
     expect(response.statusCode).toBe(200);
     expect(response.json()).toMatchObject({
       status: 'ready',
-      checks: [{ name: 'store', ready: true, detail: 'answers' }],
+      checks: [
+        { name: 'store', ready: true, detail: 'answers' },
+        { name: 'api', ready: true, detail: 'serves' },
+      ],
     });
     expect(response.json<{ notices: string[] }>().notices[0]).toContain('127.0.0.1 only');
   });
@@ -94,6 +104,7 @@ describe('health', () => {
       ['log', false, 'METER_LOG_UNAVAILABLE'],
       ['ledger', false, 'failed; the log tells why'],
       ['quotas', false, 'no answer within 50 ms'],
+      ['api', true, 'serves'],
     ]);
   });
 
@@ -134,10 +145,46 @@ describe('resources', () => {
   });
 });
 
+describe('the document', () => {
+  test('is there for everybody and names every endpoint', async () => {
+    const response = await api().app.inject('/openapi.json');
+    expect(response.headers['content-type']).toBe('application/json; charset=utf-8');
+    const { openapi, paths } = response.json<{ openapi: string; paths: Record<string, object> }>();
+    expect(openapi).toMatch(/^3\.1/);
+    const named = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    expect(named).toEqual(ENDPOINTS.map(({ declaration: { method, path } }) => `${method} ${path}`));
+  });
+});
+
+describe('the documentation', () => {
+  test('is a page whose every asset comes from here, and which may fetch nothing from elsewhere', async () => {
+    const { app } = api();
+    const page = await app.inject('/docs');
+    expect(page.headers['content-type']).toBe('text/html; charset=utf-8');
+    const targets = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, target = '']) => target);
+    expect(targets).toHaveLength(4);
+    for (const target of targets) {
+      expect(target).toMatch(/^\/docs\//);
+      const { statusCode, headers } = await app.inject(target);
+      expect([target, statusCode, headers['content-security-policy']]).toEqual([
+        target,
+        200,
+        page.headers['content-security-policy'],
+      ]);
+    }
+    expect(page.headers['content-security-policy']).toMatch(/^default-src 'none'; script-src 'self'; /);
+    expect(page.headers['content-security-policy']).not.toMatch(/unsafe|https:|\*/);
+    expect(page.body).not.toMatch(/<script>|<style>| on[a-z]+=| style=/);
+    expect((await app.inject('/docs/start.js')).body).toContain("url: '/openapi.json'");
+  });
+});
+
 describe('problems', () => {
   test('are problem+json with code, instance, request id and every problem of the request', async () => {
     const response = await api().app.inject({
-      url: `${QUERY}?from=now&windowSize=MINUTE`,
+      url: `${QUERY}?from=now&windowSize=SECOND`,
       headers: { 'x-request-id': 'from-the-caller.1' },
     });
     expect(response.statusCode).toBe(400);
@@ -148,13 +195,42 @@ describe('problems', () => {
       title: 'The request is not valid',
       status: 400,
       code: 'METER_REQUEST_INVALID',
-      instance: `${QUERY}?from=now&windowSize=MINUTE`,
+      instance: `${QUERY}?from=now&windowSize=SECOND`,
       requestId: 'from-the-caller.1',
       problems: [
         { parameter: 'from', code: 'not_a_time' },
-        { parameter: 'windowSize', code: 'window_size_not_supported' },
+        { parameter: 'windowSize', code: 'unknown_window_size' },
       ],
     });
+  });
+
+  test.each([
+    ['/nowhere', 404],
+    [`${QUERY}?from=now`, 400],
+    ['/api/v1/statements/1999-01/acme', 404],
+    ['/healthz', 200],
+    ['/openapi.json', 200],
+    ['/api/v1/meters', 200],
+  ])('%s, %i, is kept by nobody', async (url, status) => {
+    const { statusCode, headers } = await api().app.inject(url);
+    expect([statusCode, headers['cache-control']]).toEqual([status, 'no-store']);
+  });
+
+  test('a trace that the caller has comes back, and nothing else does', async () => {
+    const { app } = api();
+    const answered = async (traceparent: string): Promise<unknown> =>
+      (await app.inject({ url: '/healthz', headers: { traceparent } })).headers['traceparent'];
+    const good = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    expect(await answered(good)).toBe(good);
+    for (const wrong of [
+      '',
+      'x',
+      `ff${good.slice(2)}`,
+      good.replace(/4bf\w+/, '0'.repeat(32)),
+      `${good}-x`,
+    ]) {
+      expect(await answered(wrong), wrong).toBeUndefined();
+    }
   });
 
   test('a request id that could break a log line is replaced', async () => {
@@ -167,11 +243,33 @@ describe('problems', () => {
     ['GET', '/api/v1/meters/cpuu/query', 404, 'METER_UNKNOWN_METER'],
     ['GET', '/api/v1/%zz', 400, 'METER_REQUEST_MALFORMED'],
     ['DELETE', '/api/v1/meters', 405, 'METER_METHOD_NOT_ALLOWED'],
-    ['PUT', '/nowhere', 405, 'METER_METHOD_NOT_ALLOWED'],
+    ['PUT', '/nowhere', 404, 'METER_NOT_FOUND'],
+    ['DELETE', '/api/v1/nowhere', 404, 'METER_NOT_FOUND'],
+    ['OPTIONS', '/api/v1/:nowhere', 404, 'METER_NOT_FOUND'],
   ] as const)('%s %s is %i %s', async (method, url, status, code) => {
     const response = await api().app.inject({ method, url });
     expect(response.statusCode).toBe(status);
     expect(response.json()).toMatchObject({ status, code });
+  });
+
+  test.each([
+    ['POST', '/api/v1/meters', 'GET, HEAD'],
+    ['OPTIONS', '/api/v1/meters', 'GET, HEAD'],
+    ['DELETE', QUERY, 'GET, HEAD, POST'],
+    ['PUT', QUERY, 'GET, HEAD, POST'],
+    ['DELETE', '/openapi.json?x=1', 'GET, HEAD'],
+    ['POST', '/healthz', 'GET, HEAD'],
+  ] as const)('%s %s is refused with what is allowed there', async (method, url, allow) => {
+    const headers = { 'content-type': 'text/plain' };
+    for (const request of [{}, ...(method === 'PUT' ? [{ payload: 'x', headers }] : [])]) {
+      const response = await api().app.inject({ method, url, ...request });
+      expect([response.statusCode, response.headers.allow]).toEqual([405, allow]);
+    }
+  });
+
+  test('a parameter of an endpoint that takes none is a problem too', async () => {
+    const response = await api().app.inject('/api/v1/meters?meter=cpu');
+    expect(response.json()).toMatchObject({ problems: [{ parameter: 'meter', code: 'unknown_parameter' }] });
   });
 
   test('an unknown meter is told the one that was meant', async () => {

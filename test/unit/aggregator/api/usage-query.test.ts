@@ -1,31 +1,41 @@
 import { describe, expect, test } from 'vitest';
 
-import { ParameterReader } from '../../../../aggregator/api/parameters.ts';
+import { QueryReader, readObject } from '../../../../aggregator/api/endpoint/request.ts';
 import {
   MAX_RANGE_DAYS,
   MAX_WINDOWS,
-  parseUsageQuery,
+  planUsageQuery,
+  usageBody,
+  usageParameters,
+  type PlannedUsageQuery,
+  type UsageParameters,
   type UsageQuery,
 } from '../../../../aggregator/api/usage-query.ts';
 
 const NOW_MS = Date.parse('2026-03-29T10:40:12.345Z');
+const PLANNING = { nowMs: NOW_MS, maxMinutesMs: 6 * 3_600_000 };
 
 type Parameters = Readonly<Record<string, string | string[]>>;
 
+function planned(parameters: Parameters): PlannedUsageQuery {
+  const reading = new QueryReader(usageParameters).read(parameters);
+  return reading.ok ? planUsageQuery(reading.value as UsageParameters, PLANNING) : reading;
+}
+
 function parsed(parameters: Parameters): UsageQuery {
-  const result = parseUsageQuery(ParameterReader.fromQuery(parameters), NOW_MS);
+  const result = planned(parameters);
   if (!result.ok) throw new Error(JSON.stringify(result.problems));
   return result.query;
 }
 
 /** `parameter: code` of every problem. */
 function problems(parameters: Parameters): string[] {
-  const result = parseUsageQuery(ParameterReader.fromQuery(parameters), NOW_MS);
+  const result = planned(parameters);
   return result.ok ? [] : result.problems.map((one) => `${one.parameter}: ${one.code}`);
 }
 
 function detail(parameters: Parameters): string {
-  const result = parseUsageQuery(ParameterReader.fromQuery(parameters), NOW_MS);
+  const result = planned(parameters);
   return result.ok ? '' : result.problems.map((one) => one.detail).join(' ');
 }
 
@@ -100,10 +110,9 @@ describe('windows', () => {
     expect(parsed({ ...day, windowSize: 'Month' }).windows).toHaveLength(1);
   });
 
-  test('of a minute are refused with what there is instead', () => {
-    expect(problems({ windowSize: 'MINUTE' })).toEqual(['windowSize: window_size_not_supported']);
-    expect(detail({ windowSize: 'MINUTE' })).toContain('HOUR, DAY, MONTH');
+  test('of a week there are none, and what there is instead is named', () => {
     expect(problems({ windowSize: 'WEEK' })).toEqual(['windowSize: unknown_window_size']);
+    expect(detail({ windowSize: 'WEEK' })).toContain('MINUTE, HOUR, DAY, MONTH');
   });
 
   test('need a zone of the IANA database', () => {
@@ -113,8 +122,41 @@ describe('windows', () => {
 
   test(`are at most ${MAX_WINDOWS}`, () => {
     const year = { from: '2025-01-01T00:00Z', to: '2026-01-01T00:00Z' };
-    expect(problems({ ...year, windowSize: 'HOUR' })).toEqual(['windowSize: too_many_windows']);
+    expect(problems({ ...year, to: '2026-01-03T00:00Z', windowSize: 'HOUR' })).toEqual([
+      'windowSize: too_many_windows',
+    ]);
     expect(parsed({ ...year, windowSize: 'DAY' }).windows).toHaveLength(365);
+  });
+});
+
+describe('minutes', () => {
+  const windowSize = 'MINUTE';
+
+  test('are the running one and the 59 before it unless told otherwise', () => {
+    const query = parsed({ windowSize });
+    expect(new Date(query.fromMs).toISOString()).toBe('2026-03-29T09:41:00.000Z');
+    expect(new Date(query.toMs).toISOString()).toBe('2026-03-29T10:41:00.000Z');
+    expect(query.windows).toHaveLength(60);
+    expect(parsed({ windowSize, to: '2026-03-29T10:07Z' }).fromMs).toBe(Date.parse('2026-03-29T09:07Z'));
+    expect(parsed({ windowSize, from: '2026-03-29T10:38Z' }).windows).toHaveLength(3);
+  });
+
+  test('lie on whole minutes, the same in every zone', () => {
+    const range = { windowSize, from: '2026-03-29T10:07+05:45', to: '2026-03-29T10:11+05:45' };
+    const query = parsed({ ...range, windowTimeZone: 'Asia/Kathmandu' });
+    expect(query.windows).toEqual(parsed(range).windows);
+    expect(query.windows.map(({ startMs, endMs }) => endMs - startMs)).toEqual(Array(4).fill(60_000));
+    const off = { windowSize, from: '2026-03-29T10:07:30Z', to: '2026-03-29T10:08:00.5Z' };
+    expect(problems(off)).toEqual(['from: off_grain', 'to: off_grain']);
+    expect(detail(off)).toContain('2026-03-29T10:07:00Z or 2026-03-29T10:08:00Z');
+  });
+
+  test('are of so many hours at once, and not of rates, which are hourly', () => {
+    const range = { windowSize, from: '2026-03-29T00:00Z', to: '2026-03-29T06:00Z' };
+    expect(parsed(range).windows).toHaveLength(360);
+    expect(problems({ ...range, to: '2026-03-29T06:01Z' })).toEqual(['to: range_too_long']);
+    expect(detail({ ...range, to: '2026-03-29T06:01Z' })).toContain('At most 6 hours');
+    expect(problems({ ...range, aggregation: 'max' })).toEqual(['aggregation: conflicting_parameters']);
   });
 });
 
@@ -125,7 +167,7 @@ describe('groups and filters', () => {
       'cluster',
       'namespace',
     ]);
-    expect(problems({ groupBy: 'tenant,workload' })).toEqual(['groupBy: unknown_group']);
+    expect(problems({ groupBy: 'tenant,pod' })).toEqual(['groupBy: unknown_group']);
   });
 
   test('filters hold together; a dimension that is not filtered is absent', () => {
@@ -165,15 +207,29 @@ describe('problems', () => {
   });
 
   test('of a body name its parameters as a query string would', () => {
-    const reader = ParameterReader.fromBody({ tenant: [1], filterGroupBy: { cluster: 'a', pod: 'b' } });
-    const result = parseUsageQuery(reader, NOW_MS);
-    expect(result).toMatchObject({
+    const wrong = { tenant: [1], filterGroupBy: { cluster: 'a', pod: 'b' }, windowSize: 1 };
+    expect(readObject(usageBody, wrong)).toMatchObject({
       ok: false,
       problems: [
+        { parameter: 'windowSize', code: 'not_text' },
         { parameter: 'tenant', code: 'not_text' },
         { parameter: 'filterGroupBy[pod]', code: 'unknown_parameter' },
       ],
     });
-    expect(ParameterReader.fromBody([]).problems).toMatchObject([{ code: 'not_an_object' }]);
+    for (const body of [[], 'text', 7, null, undefined]) {
+      expect(readObject(usageBody, body)).toMatchObject({
+        ok: false,
+        problems: [{ parameter: '', code: 'not_an_object' }],
+      });
+    }
+  });
+
+  test('of a body do not hide each other, and a good one is read as the query string is', () => {
+    const given = { from: '2026-01-01T00:00Z', tenant: 'a', groupBy: ['tenant', 'cluster'] };
+    const body = readObject(usageBody, { ...given, filterGroupBy: { cluster: ['b'] } });
+    const query = new QueryReader(usageParameters).read({ ...given, 'filterGroupBy[cluster]': 'b' });
+    expect(body.ok && query.ok).toBe(true);
+    const plan = (value: unknown): unknown => planUsageQuery(value as UsageParameters, PLANNING);
+    expect(plan(body.ok && body.value)).toEqual(plan(query.ok && query.value));
   });
 });

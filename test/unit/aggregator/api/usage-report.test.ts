@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import type { UsageSum } from '../../../../aggregator/api/usage-reader.ts';
 import {
   rowCount,
   SETTLE_MS,
@@ -12,14 +13,19 @@ const WINDOWS = [
   { startMs: 1000, endMs: 2000 },
 ];
 
-function input(changes: Partial<ReportInput>): ReportInput {
+interface Given extends Partial<Omit<ReportInput, 'standing' | 'figures'>> {
+  readonly sums?: readonly Omit<UsageSum, 'revision'>[];
+  readonly watermarks?: ReadonlyMap<string, number>;
+}
+
+function input({ sums = [], watermarks = new Map(), ...changes }: Given): ReportInput {
   return {
     windows: WINDOWS,
     groupBy: [],
     filters: {},
-    sums: [],
+    figures: { aggregation: 'sum', sums: sums.map((sum) => ({ revision: 1, ...sum })) },
     coverage: [],
-    watermarks: new Map(),
+    standing: { watermarks, closedBefore: 0, states: new Map() },
     ...changes,
   };
 }
@@ -72,8 +78,7 @@ test('groups without any usage have no rows', () => {
 });
 
 test('a window is complete when every cluster in question has passed it by the time to settle', () => {
-  const complete = (changes: Partial<ReportInput>): boolean[] =>
-    usageReport(input(changes)).map((row) => row.complete);
+  const complete = (changes: Given): boolean[] => usageReport(input(changes)).map((row) => row.complete);
   const passed = 1000 + SETTLE_MS;
   expect(complete({ watermarks: new Map([['a', passed]]) })).toEqual([true, false]);
   expect(complete({ watermarks: new Map([['a', passed - 1]]) })).toEqual([false, false]);

@@ -15,14 +15,17 @@ function shares(from: number, to: number, quantity: bigint, nextCut: (t: number)
   return taken;
 }
 
-function perHour(parts: readonly Share[]): bigint[] {
-  const hours = new Map<number, bigint>();
+function per(length: number, parts: readonly Share[]): bigint[] {
+  const sums = new Map<number, bigint>();
   for (const [from, , share] of parts) {
-    const hour = Math.floor(from / HOUR);
-    hours.set(hour, (hours.get(hour) ?? 0n) + share);
+    const begin = Math.floor(from / length);
+    sums.set(begin, (sums.get(begin) ?? 0n) + share);
   }
-  return [...hours.values()];
+  return [...sums.values()];
 }
+
+const perHour = (parts: readonly Share[]): bigint[] => per(HOUR, parts);
+const perQuarter = (parts: readonly Share[]): bigint[] => per(QUARTER, parts);
 
 test('7 on 09:30 -> 12:15 is 1, 2, 3, 1', () => {
   expect(perHour(shares(9.5 * HOUR, 12.25 * HOUR, 7n))).toEqual([1n, 2n, 3n, 1n]);
@@ -64,7 +67,7 @@ const interval = fc
   })
   .map(({ from, length, quantity, cuts }) => ({ from, to: from + length, quantity, cuts }));
 
-test('whatever cuts: parts follow each other, sum to the whole, and nest in hours', () => {
+test('whatever cuts: parts follow each other, sum to the whole, and nest in hours; minutes nest in quarters', () => {
   fc.assert(
     fc.property(interval, ({ from, to, quantity, cuts }) => {
       const parts = shares(from, to, quantity, (t) => Math.min(...cuts.filter((cut) => cut > t), Infinity));
@@ -78,6 +81,8 @@ test('whatever cuts: parts follow each other, sum to the whole, and nest in hour
       expect(parts.reduce((sum, [, , share]) => sum + share, 0n)).toBe(quantity);
       expect(parts.every(([, , share]) => share >= 0n)).toBe(true);
       expect(perHour(parts)).toEqual(perHour(shares(from, to, quantity)));
+      const minutes = shares(from, to, quantity, (t) => (Math.floor(t / MINUTE) + 1) * MINUTE);
+      expect(perQuarter(minutes)).toEqual(perQuarter(shares(from, to, quantity)));
     }),
   );
 });

@@ -170,3 +170,44 @@ test('metrics that mean nothing here are known as such', () => {
   expect(isKnownMetric(CPU)).toBe(true);
   expect(meaning('container_fs_reads_total', CGROUP)).toEqual({ kind: 'none' });
 });
+
+describe('rows that say what usage is of', () => {
+  const POD = { namespace: 'shop', pod: 'web-0' };
+  const OWNED = { owner_kind: 'ReplicaSet', owner_name: 'web-5d9', owner_is_controller: 'true' };
+
+  test.each<[metric: string, labels: Labels, subject: string, value: string]>([
+    ['kube_pod_owner', { ...POD, ...OWNED }, 'Pod/web-0', 'ReplicaSet/web-5d9'],
+    ['kube_pod_owner', { ...POD, ...OWNED, owner_is_controller: 'false' }, 'Pod/web-0', ''],
+    ['kube_pod_owner', { ...POD, ...OWNED, owner_kind: '<none>', owner_name: '<none>' }, 'Pod/web-0', ''],
+    ['kube_pod_owner', POD, 'Pod/web-0', ''],
+    [
+      'kube_replicaset_owner',
+      { namespace: 'shop', replicaset: 'web-5d9', ...OWNED, owner_kind: 'Deployment', owner_name: 'web' },
+      'ReplicaSet/web-5d9',
+      'Deployment/web',
+    ],
+    [
+      'kube_job_owner',
+      { namespace: 'shop', job_name: 'j-1', ...OWNED, owner_kind: 'CronJob', owner_name: 'j' },
+      'Job/j-1',
+      'CronJob/j',
+    ],
+    [
+      'kube_persistentvolumeclaim_info',
+      { namespace: 'shop', persistentvolumeclaim: 'data', storageclass: 'fast' },
+      'PersistentVolumeClaim/data',
+      'fast',
+    ],
+  ])('%s %o', (metric, labels, subject, value) => {
+    expect(meaning(metric, labels)).toEqual({ kind: 'detail', namespace: 'shop', subject, value });
+  });
+
+  test.each([
+    ['no pod', { namespace: 'shop' }],
+    ['no namespace', { pod: 'web-0' }],
+    ['a name that no object can have', { namespace: 'shop', pod: 'a/b' }],
+    ['a namespace that no cluster can have', { namespace: 'shop/Pod', pod: 'b' }],
+  ])('say nothing of %s', (_, labels) => {
+    expect(meaning('kube_pod_owner', { ...labels, ...OWNED })).toEqual({ kind: 'none' });
+  });
+});

@@ -3,7 +3,8 @@ import type { LogRecord } from '../../../../core/eventlog/sample-log.ts';
 import { encodeMetricsData } from '../../../../core/otlp/encode.ts';
 import type { Metric } from '../../../../core/otlp/metrics-data.ts';
 import type { Batch } from '../../../../aggregator/ingest/batch.ts';
-import { milliseconds, RecordReader } from '../../../../aggregator/ingest/record-reader.ts';
+import { milliseconds } from '../../../../aggregator/ingest/point-reading.ts';
+import { RecordReader } from '../../../../aggregator/ingest/record-reader.ts';
 import { VECTOR_SETTINGS } from '../../../vectors/vectors.ts';
 import { fullSettings } from '../../../support/pipeline.ts';
 
@@ -93,6 +94,40 @@ describe('a sample', () => {
     const batch = known.read([record(message(cpu({ asDouble: 2, t: T + 30_000 })), 1n)]);
     expect(batch.samples.length).toBe(1);
     expect([batch.series, batch.sightings, batch.feeds, batch.targets]).toEqual([[], [], [], []]);
+  });
+
+  test('after others may have read: series are not told again, what is newest of a target is asked anew', () => {
+    const known = reader();
+    const before = known.read([record(message(UP, cpu({ asDouble: 1 })))]);
+    const [target] = before.targets;
+    Object.assign(target ?? {}, { settled: true, newestUp: T, newestBirth: T });
+    known.forgetTargets();
+    const later = { t: T + 30_000 };
+    const batch = known.read([
+      record(message(metric('up', { asDouble: 1, ...later }), cpu({ asDouble: 2, ...later })), 1n),
+    ]);
+    expect([batch.samples.length, batch.series, batch.sightings, batch.feeds]).toEqual([1, [], [], []]);
+    expect(batch.targets).toMatchObject([{ settled: false, newestUp: -Infinity, newestBirth: -Infinity }]);
+    expect(batch.targets[0]).not.toBe(target);
+    expect(batch.facts.scrapes[0]?.target).toBe(batch.targets[0]);
+    // One that is earlier than what was told is news, whoever told more meanwhile.
+    const early = known.read([record(message(cpu({ asDouble: 1, t: T - 30_000 })), 2n)]);
+    expect(early.sightings).toMatchObject([{ t: T - 30_000, target: batch.targets[0] }]);
+  });
+
+  test('of a later day registers its series again, with all that its labels say', () => {
+    const DAY = 1_440 * MINUTE;
+    const one = reader();
+    const at = (t: number, value: Uint8Array): Batch =>
+      one.read([{ ...record(value), timestampMs: t + 1_500 }]);
+    const [first] = at(T, message(cpu({ asDouble: 5 }))).series;
+    expect(first?.labels.map(([name]) => name)).toEqual(['id', 'namespace', 'node', 'pod']);
+    expect(at(T + MINUTE, message(cpu({ asDouble: 6, t: T + MINUTE }))).series).toEqual([]);
+    const later = message(cpu({ asDouble: 7, t: T + DAY }));
+    // What a malformed record said of it is taken back, and told anew with the next one.
+    expect(at(T + DAY, later.subarray(0, -1)).series).toEqual([]);
+    const again = at(T + DAY, later).series;
+    expect(again).toEqual([{ ...first, day: (first?.day ?? 0) + 1 }]);
   });
 
   test('from before the first sighting is an earlier one', () => {

@@ -46,6 +46,26 @@ describe('what operators declare', () => {
     expect(declared.read().waivers).toEqual([]);
   });
 
+  test('of quotas counts from when the file has it, and one that is broken changes nothing', async () => {
+    const quota = { tenant: 'acme', meter: 'cpu', window: 'month', limit: '1000' };
+    const written = async (...quotas: readonly unknown[]): Promise<readonly string[]> => {
+      await writeFile(file, JSON.stringify({ waivers: [waiver], quotas }));
+      return declared.read().quotas.map(({ limit }) => limit);
+    };
+    await writeFile(file, '{}');
+    const declared = new DeclaredFile(file, { facts });
+    declared.load();
+    expect(await written(quota)).toEqual(['1000']);
+    expect(await written({ ...quota, limit: '20' }, { ...quota, window: 'day' })).toEqual(['20', '1000']);
+    expect(await written({ ...quota, limit: '30' }, { ...quota, limit: '40' })).toEqual(['20', '1000']);
+    expect(told).toEqual(['settingsRefused']);
+    expect(declared.read().waivers).toEqual([waiver]);
+    expect(await written()).toEqual([]);
+    await rm(file);
+    expect(declared.read().waivers).toEqual([waiver]);
+    expect(told).toEqual(['settingsRefused', 'settingsRefused']);
+  });
+
   test('has to be right when the program starts', async () => {
     await writeFile(file, JSON.stringify({ waivers: [{ ...waiver, period: 'October' }], waiver }));
     expect(() => new DeclaredFile(file, { facts }).load()).toThrow('must be a month, such as 2026-10');

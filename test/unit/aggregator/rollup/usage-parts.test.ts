@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { NO_BREAKDOWN, type SeriesBreakdown } from '../../../../aggregator/attribution/breakdown.ts';
 import { Ownership } from '../../../../aggregator/attribution/ownership.ts';
-import { UsageParts, type UsagePart } from '../../../../aggregator/rollup/usage-parts.ts';
+import {
+  MAX_DESTINATIONS,
+  OTHER_DESTINATIONS,
+  UsageParts,
+  type UsageDetail,
+  type UsagePart,
+} from '../../../../aggregator/rollup/usage-parts.ts';
 
 const HOUR = 3_600_000;
 const QUARTER = 900_000;
@@ -22,7 +29,7 @@ function partsOf(give: (parts: UsageParts) => void, namespace = 'shop'): UsagePa
   const parts = new UsageParts(new Ownership([], sightings));
   parts.series(namespace, 'cpu');
   give(parts);
-  return parts.parts().sort((a, b) => a.hour - b.hour || (a.tenant < b.tenant ? -1 : 1));
+  return parts.finish().parts.sort((a, b) => a.hour - b.hour || (a.tenant < b.tenant ? -1 : 1));
 }
 
 function brief(parts: readonly UsagePart[]): unknown[] {
@@ -175,14 +182,14 @@ describe('all that was measured', () => {
     parts.usage(9 * HOUR, 10.5 * HOUR, 30n);
     parts.missing(9 * HOUR, 10 * HOUR);
     parts.counted(9 * HOUR, 1);
-    expect(parts.parts()).toEqual([]);
+    expect(parts.finish().parts).toEqual([]);
     expect(parts.measured()).toEqual([
       { hour: 9 * HOUR, meter: 'node_cpu', quantity: 20n },
       { hour: 10 * HOUR, meter: 'node_cpu', quantity: 10n },
     ]);
     parts.series('', 'cpu');
     parts.usage(9 * HOUR, 10 * HOUR, 4n);
-    expect(brief(parts.parts())).toEqual([[9, 'unattributed', 1n, 1n, 1n, 1n]]);
+    expect(brief(parts.finish().parts)).toEqual([[9, 'unattributed', 1n, 1n, 1n, 1n]]);
   });
 
   test('is what the parts of an hour add up to, whatever the intervals and owners', () => {
@@ -204,7 +211,7 @@ describe('all that was measured', () => {
           parts.usage(from, from + length, quantity);
         }
         const sums = new Map<number, bigint>();
-        for (const { hour, quarters } of parts.parts())
+        for (const { hour, quarters } of parts.finish().parts)
           sums.set(
             hour,
             quarters.reduce((a, b) => a + b, sums.get(hour) ?? 0n),
@@ -212,5 +219,68 @@ describe('all that was measured', () => {
         expect(new Map(parts.measured().map(({ hour, quantity }) => [hour, quantity]))).toEqual(sums);
       }),
     );
+  });
+});
+
+describe('details', () => {
+  const always = (value: string): SeriesBreakdown['workload'] => ({ times: [-Infinity], values: [value] });
+  const to = (destination: string): SeriesBreakdown => ({ ...NO_BREAKDOWN, destination });
+  const detailsOf = (give: (parts: UsageParts) => void): ReturnType<UsageParts['finish']> => {
+    const parts = new UsageParts(new Ownership([], sightings));
+    give(parts);
+    return parts.finish();
+  };
+
+  test('are cut where the workload changes, and sum to the part', () => {
+    const workload = { times: [-Infinity, 9 * HOUR + 20 * 60_000], values: ['ReplicaSet/a', 'ReplicaSet/b'] };
+    const { parts, details } = detailsOf((usage) => {
+      usage.series('shop', 'cpu', { ...NO_BREAKDOWN, workload });
+      usage.usage(9 * HOUR + 10 * 60_000, 9 * HOUR + 40 * 60_000, 91n);
+    });
+    expect(details.map(({ workload: name, quarters }) => [name, ...quarters])).toEqual([
+      ['ReplicaSet/a', 15n, 15n, 0n, 0n],
+      ['ReplicaSet/b', 0n, 30n, 31n, 0n],
+    ]);
+    expect(brief(parts)).toEqual([[9, 'acme', 15n, 45n, 31n, 0n]]);
+  });
+
+  test('of series after each other are told apart, whatever interval came before', () => {
+    const { details } = detailsOf((usage) => {
+      for (const [name, quantity] of [
+        ['fast', 5n],
+        ['slow', 7n],
+        ['fast', 11n],
+      ] as const) {
+        usage.series('shop', 'storage', { ...NO_BREAKDOWN, storageClass: always(name) });
+        usage.usage(9 * HOUR, 9 * HOUR + 1, quantity);
+      }
+    });
+    expect(details.map(({ storageClass, quarters }) => [storageClass, quarters[0]])).toEqual([
+      ['fast', 16n],
+      ['slow', 7n],
+    ]);
+  });
+
+  test('name the largest destinations of a key, of equal ones the first by name, and sum up the others', () => {
+    const name = (i: number): string => `10.0.0.${String(i).padStart(3, '0')}`;
+    const given = (order: readonly number[]): readonly UsageDetail[] =>
+      detailsOf((usage) => {
+        for (const i of order) {
+          usage.series('shop', 'egress', to(name(i)));
+          usage.usage(9 * HOUR, 9 * HOUR + 1, i === 7 ? 1000n : 3n);
+        }
+        usage.series('blog', 'egress', to(name(0)));
+        usage.usage(9 * HOUR, 9 * HOUR + 1, 1n);
+      }).details.toSorted((a, b) => (a.destination < b.destination ? -1 : 1));
+    const order = Array.from({ length: MAX_DESTINATIONS + 20 }, (_, i) => i);
+    const details = given(order).filter(({ namespace }) => namespace === 'shop');
+    expect(details.map(({ destination }) => destination)).toEqual([
+      OTHER_DESTINATIONS,
+      ...order.slice(0, MAX_DESTINATIONS).map(name),
+    ]);
+    expect(details[0]?.quarters).toEqual([60n, 0n, 0n, 0n]);
+    expect(given(order.toReversed())).toEqual(given(order));
+    const few = given(order.slice(0, MAX_DESTINATIONS));
+    expect(few.some(({ destination }) => destination === OTHER_DESTINATIONS)).toBe(false);
   });
 });

@@ -31,6 +31,9 @@ const ZONES = [
   'Pacific/Pago_Pago',
 ];
 
+/** Minutes are too many for years of them; they know no zone. */
+const SIZES = WINDOW_SIZES.filter((size) => size !== 'MINUTE');
+
 const FIRST_QUARTER = Date.UTC(2024, 0, 1) / QUARTER_MS;
 const LAST_QUARTER = Date.UTC(2030, 0, 1) / QUARTER_MS;
 
@@ -56,7 +59,7 @@ function localParts(t: number, timeZone: string): { date: string; month: string;
 }
 
 describe.each(ZONES)('%s', (timeZone) => {
-  test.each(WINDOW_SIZES)('the sum of %s windows is the total of the range', (size) => {
+  test.each(SIZES)('the sum of %s windows is the total of the range', (size) => {
     fc.assert(
       fc.property(range, ({ fromMs, toMs }) => {
         const windows = windowsBetween(fromMs, toMs, size, timeZone);
@@ -67,7 +70,7 @@ describe.each(ZONES)('%s', (timeZone) => {
     );
   });
 
-  test.each(WINDOW_SIZES)('%s windows follow one another from the start to the end, on quarters', (size) => {
+  test.each(SIZES)('%s windows follow one another from the start to the end, on quarters', (size) => {
     fc.assert(
       fc.property(range, ({ fromMs, toMs }) => {
         const windows = windowsBetween(fromMs, toMs, size, timeZone);

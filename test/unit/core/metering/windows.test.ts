@@ -123,6 +123,21 @@ describe('hours', () => {
   });
 });
 
+describe('minutes', () => {
+  test('are whole ones, over a change of the clock too, and the same in every zone', () => {
+    // Lord Howe, 2026-04-05: at 02:00+11:00 it is 01:30+10:30 again.
+    const range = [at('2026-04-05T01:58+11:00'), at('2026-04-05T02:02+11:00')] as const;
+    const windows = windowsBetween(...range, 'MINUTE', 'Australia/Lord_Howe');
+    expect(windows.map(({ startMs, endMs }) => [startMs - range[0], endMs - startMs])).toEqual([
+      [0, 60_000],
+      [60_000, 60_000],
+      [120_000, 60_000],
+      [180_000, 60_000],
+    ]);
+    expect(windowsBetween(...range, 'MINUTE', 'UTC')).toEqual(windows);
+  });
+});
+
 test('an empty range has no windows', () => {
   expect(windowsBetween(0, 0, 'DAY', 'UTC')).toEqual([]);
 });
@@ -130,6 +145,7 @@ test('an empty range has no windows', () => {
 test('an edge off the grain is refused as a bug', () => {
   expect(() => windowsBetween(1, HOUR_MS, 'HOUR', 'UTC')).toThrow(RangeError);
   expect(() => windowsBetween(0, HOUR_MS + 60_000, 'HOUR', 'UTC')).toThrow(RangeError);
+  expect(() => windowsBetween(0, HOUR_MS + 30_000, 'MINUTE', 'UTC')).toThrow(RangeError);
 });
 
 test('time zones are IANA names; offsets, nonsense and nothing are not', () => {

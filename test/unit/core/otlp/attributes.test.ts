@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeLabels, decodeResource } from '../../../../core/otlp/attributes.ts';
+import { decodeLabels, decodeResource, MAX_ATTRIBUTES_BYTES } from '../../../../core/otlp/attributes.ts';
 import { joined, length, varint } from './protobuf-wire.ts';
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -40,6 +40,17 @@ describe('labels', () => {
 
   test('that are empty, or without a value, are absent', () => {
     expect(decodeLabels([pair('a', text('')), pair('b'), pair('c', new Uint8Array())])).toEqual(new Map());
+  });
+
+  test('are taken up to their bytes, all together, and not beyond', () => {
+    const [half, rest] = ['a', 'b'].map((key) => (size: number) => pair(key, text('x'.repeat(size))));
+    const at = MAX_ATTRIBUTES_BYTES / 2;
+    const framing = half!(at).length - at;
+    const whole = (more: number): Uint8Array[] => [half!(at - framing), rest!(at - framing + more)];
+    expect(decodeLabels(whole(0))?.size).toBe(2);
+    expect(decodeLabels(whole(1))).toBeUndefined();
+    expect(decodeResource(resource(pair('a', text('x'.repeat(at)))))?.size).toBe(1);
+    expect(decodeResource(resource(pair('a', text('x'.repeat(2 * at)))))).toBeUndefined();
   });
 
   test('are dropped where empty before one that comes twice is looked for', () => {

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeWriteRequest, type WriteVersion } from '../../../../core/remote-write/write-request.ts';
+import {
+  readWriteRequest,
+  type PushedSeries,
+  type WriteVersion,
+} from '../../../../core/remote-write/write-request.ts';
 import { encodeWrite1, encodeWrite2, type SentSeries } from '../../../support/remote-write.ts';
 
 const LIMITS = { series: 100, samples: 100, labels: 8, labelNameBytes: 20, labelValueBytes: 20 };
@@ -11,15 +15,41 @@ const versions = [
   { version: '2.0', encode: encodeWrite2 },
 ] as const;
 
+/** A series that outlives the next one. */
+function kept({ labels, samples, histograms, exemplars }: PushedSeries) {
+  const { bytes } = labels;
+  const pairs = Array.from({ length: labels.count }, (_, i) => [
+    bytes.toString('utf8', labels.nameBegin(i), labels.nameEnd(i)),
+    bytes.toString('utf8', labels.valueBegin(i), labels.valueEnd(i)),
+  ]);
+  return {
+    labels: new Map(pairs as [string, string][]),
+    problem: labels.problem,
+    samples: samples.map(({ timeMs, valueAt, isStale, startMs }) => {
+      const value = valueAt === undefined ? 0 : bytes.readDoubleLE(valueAt);
+      return { timeMs, value: isStale ? undefined : value, startMs };
+    }),
+    histograms,
+    exemplars,
+  };
+}
+
+function read(message: Uint8Array, version: WriteVersion, limits = {}) {
+  const series: ReturnType<typeof kept>[] = [];
+  const told = { version, limits: { ...LIMITS, ...limits } };
+  const outcome = readWriteRequest(message, told, (one) => series.push(kept(one)));
+  return { ...outcome, series };
+}
+
 function seriesOf(message: Uint8Array, version: WriteVersion, limits = {}) {
-  const decoded = decodeWriteRequest(message, version, { ...LIMITS, ...limits });
-  if (!decoded.ok) throw new Error(`${decoded.reason}: ${decoded.detail}`);
-  return decoded.series;
+  const outcome = read(message, version, limits);
+  if (!outcome.ok) throw new Error(`${outcome.reason}: ${outcome.detail}`);
+  return outcome.series;
 }
 
 function reasonOf(message: Uint8Array, version: WriteVersion, limits = {}): string | undefined {
-  const decoded = decodeWriteRequest(message, version, { ...LIMITS, ...limits });
-  return decoded.ok ? undefined : decoded.reason;
+  const outcome = read(message, version, limits);
+  return outcome.ok ? undefined : outcome.reason;
 }
 
 const name = fc.string({ minLength: 1, maxLength: 5, unit: 'grapheme' });
@@ -39,8 +69,8 @@ describe.each(versions)('a request of $version', ({ version, encode }) => {
   it('is read as another library wrote it', () => {
     fc.assert(
       fc.property(anySeries, (sent) => {
-        const read = seriesOf(encode(sent), version, ROOMY).map(({ labels: found, samples }) => ({
-          labels: Object.fromEntries(found),
+        const found = seriesOf(encode(sent), version, ROOMY).map(({ labels: own, samples }) => ({
+          labels: Object.fromEntries(own),
           samples,
         }));
         const expected = sent.map((one) => ({
@@ -51,7 +81,7 @@ describe.each(versions)('a request of $version', ({ version, encode }) => {
             startMs: undefined,
           })),
         }));
-        expect(read).toEqual(expected);
+        expect(found).toEqual(expected);
       }),
     );
   });
@@ -94,8 +124,8 @@ describe.each(versions)('a request of $version', ({ version, encode }) => {
       { labels: unfit, samples },
       { labels: { a: 'fit' }, samples },
     ] as SentSeries[];
-    const read = seriesOf(encode(sent), version);
-    expect(read.map((one) => [one.problem, one.samples.length])).toEqual([
+    const found = seriesOf(encode(sent), version);
+    expect(found.map((one) => [one.problem, one.samples.length])).toEqual([
       [problem, 1],
       [undefined, 1],
     ]);
@@ -116,9 +146,9 @@ describe.each(versions)('a request of $version', ({ version, encode }) => {
   it('that ends early is malformed or another one, never half of it', () => {
     const whole = encode([{ labels: { a: 'b', c: 'd' }, samples: [{ timestamp: T, value: 1 }] }]);
     for (let end = 1; end < whole.length; end++) {
-      const decoded = decodeWriteRequest(whole.subarray(0, end), version, LIMITS);
-      if (decoded.ok) expect(decoded.series).toEqual([]);
-      else expect(decoded.reason).toBe('malformed');
+      const outcome = read(whole.subarray(0, end), version);
+      if (outcome.ok) expect(outcome.series).toEqual([]);
+      else expect(outcome.reason).toBe('malformed');
     }
   });
 });
@@ -148,8 +178,8 @@ describe('symbols', () => {
       [0x0a, 0x02, 1, 2],
       [0x08, 1, 0x08, 2],
     ]) {
-      const read = seriesOf(request(0x2a, references.length, ...references), '2.0');
-      expect(read.map(({ labels: found }) => [...found])).toEqual([[['a', 'b']]]);
+      const found = seriesOf(request(0x2a, references.length, ...references), '2.0');
+      expect(found.map(({ labels: own }) => [...own])).toEqual([[['a', 'b']]]);
     }
   });
 
@@ -158,8 +188,8 @@ describe('symbols', () => {
     ['far beyond the table', [0x0a, 0x06, 1, 0xff, 0xff, 0xff, 0xff, 0x0f]],
     ['without its pair', [0x0a, 0x01, 1]],
   ])('a reference %s is a problem of its series', (_, references) => {
-    const read = seriesOf(request(0x2a, references.length, ...references), '2.0');
-    expect(read.map(({ problem }) => problem)).toEqual(['bad_label']);
+    const found = seriesOf(request(0x2a, references.length, ...references), '2.0');
+    expect(found.map(({ problem }) => problem)).toEqual(['bad_label']);
   });
 
   it('that are no UTF-8 are a problem of who uses them', () => {
@@ -177,7 +207,7 @@ describe('symbols', () => {
   });
 
   it('keep a mark at the begin of a text', () => {
-    const read = seriesOf(encodeWrite2([{ labels: { a: '\ufeffx' } }]), '2.0');
-    expect(read[0]?.labels.get('a')).toBe('\ufeffx');
+    const found = seriesOf(encodeWrite2([{ labels: { a: '\ufeffx' } }]), '2.0');
+    expect(found[0]?.labels.get('a')).toBe('\ufeffx');
   });
 });

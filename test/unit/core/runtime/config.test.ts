@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 
-import { loadConfig, mergeConfig, readConfigFile, readEnvironment } from '../../../../core/runtime/config.ts';
+import {
+  loadConfig,
+  mergeConfig,
+  readConfigFile,
+  readEnvironment,
+  textsAs,
+} from '../../../../core/runtime/config.ts';
 import type { MeteringError } from '../../../../core/runtime/errors.ts';
 import { Secret, secretSchema } from '../../../../core/runtime/secret.ts';
 
@@ -135,6 +141,44 @@ describe('the environment', () => {
     const tree = mergeConfig(JSON.parse('{"__proto__": {"port": 1}}') as Record<string, unknown>);
     expect(({} as { port?: number }).port).toBeUndefined();
     expect(problemsOf(() => load(tree)).join()).toContain('__proto__: unknown key');
+  });
+});
+
+describe('texts of the environment', () => {
+  const typed = z.strictObject({
+    kafka: z.strictObject({
+      brokers: z.array(z.string()),
+      topics: z.object({ partitions: z.int() }).prefault({ partitions: 4 }),
+    }),
+    api: z.strictObject({ isOpen: z.boolean().default(false), port: z.int() }).optional(),
+    name: z.string().optional(),
+  });
+  const load = (variables: NodeJS.ProcessEnv): unknown =>
+    loadConfig(typed, { name: 'the environment', values: textsAs(typed, readEnvironment(variables)) });
+
+  test('become what the schema wants: lists parted by commas, numbers, true and false', () => {
+    expect(
+      load({
+        GH0STMETER_KAFKA__BROKERS: 'one:9092, two:9092',
+        GH0STMETER_KAFKA__TOPICS__PARTITIONS: '12',
+        GH0STMETER_API__PORT: '8080',
+        GH0STMETER_API__IS_OPEN: 'true',
+        GH0STMETER_NAME: '12',
+      }),
+    ).toEqual({
+      kafka: { brokers: ['one:9092', 'two:9092'], topics: { partitions: 12 } },
+      api: { isOpen: true, port: 8080 },
+      name: '12',
+    });
+  });
+
+  test('that do not fit are refused by the schema, by path and without their value', () => {
+    const problems = problemsOf(() =>
+      load({ GH0STMETER_KAFKA__TOPICS__PARTITIONS: 'twelve', GH0STMETER_KAFKA__BROKER: 'one:9092' }),
+    );
+    expect(problems.join()).toContain('kafka.topics.partitions');
+    expect(problems.join()).toContain('unknown key (did you mean "brokers"?)');
+    expect(problems.join()).not.toContain('twelve');
   });
 });
 

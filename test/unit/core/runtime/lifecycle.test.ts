@@ -96,6 +96,24 @@ describe('a lifecycle', () => {
     expect(told).toContain('stopTimedOut');
   });
 
+  test('what a part fails at after it was left behind is no second fault', async () => {
+    const { lifecycle, part, told } = world(30);
+    await lifecycle.start([part('log'), part('store', { stop: NEVER })]);
+    const stopping = lifecycle.stop('SIGTERM');
+    await clock.sleep(60);
+    await lifecycle.fail('store', new Error('the log is closed'));
+    expect((await stopping).clean).toBe(false);
+    expect(told.filter((event) => ['stopTimedOut', 'partFailed'].includes(event))).toEqual(['stopTimedOut']);
+  });
+
+  test('waits longer for a part that says so', async () => {
+    const { lifecycle, happened, part } = world(30);
+    const slow = part('api', { stop: clock.sleep(100) });
+    await lifecycle.start([part('log'), { ...slow, stopTimeoutMs: 5_000 }]);
+    expect((await lifecycle.stop('SIGTERM')).clean).toBe(true);
+    expect(happened.slice(-2)).toEqual(['stop api', 'stop log']);
+  });
+
   test('stopped while it starts, it starts nothing more and stops what runs by then', async () => {
     const { lifecycle, happened, part } = world();
     const gate = Promise.withResolvers<undefined>();

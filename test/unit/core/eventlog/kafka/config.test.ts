@@ -11,7 +11,7 @@ describe('settings of the log in Kafka', () => {
   test('need nothing but a broker, and are safe by default', () => {
     expect(load({})).toMatchObject({
       groupId: 'aggregator',
-      compression: 'gzip',
+      compression: 'zstd',
       topics: { replicationFactor: 3, minInsyncReplicas: 2, retentionMs: 604_800_000 },
     });
   });

@@ -47,6 +47,21 @@ describe('what the client library throws', () => {
     expect(translateFault(wrapped, attempt)).toBe(bug);
   });
 
+  test('that it did not expect itself is tried again: it had lost sight of brokers or topics', () => {
+    const choose = kafkajs.Partitioners.DefaultPartitioner();
+    const forgotten = { topic: 'usage.a', partitionMetadata: undefined as never, message: { value: null } };
+    let thrown: unknown;
+    try {
+      choose(forgotten);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(TypeError);
+    expect(translateFault(thrown, attempt)).toMatchObject({ code: 'METER_LOG_UNAVAILABLE', retryable: true });
+    const own = new TypeError('of ours');
+    expect(translateFault(own, attempt)).toBe(own);
+  });
+
   test.each(['ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'REBALANCE_IN_PROGRESS'])(
     '%s of a commit means that the partitions went elsewhere',
     (type) => expect(isReassigned(protocolError(type))).toBe(true),

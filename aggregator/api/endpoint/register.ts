@@ -1,0 +1,165 @@
+/**
+ * What happens around every endpoint, in this order: the path has to name something (404), an acceptable
+ * representation has to be there (406), parameters have to be valid (400, all problems at once); then the
+ * endpoint answers, and nothing that it says is kept by anybody unless it says that it may be, and then only
+ * for whoever asked.
+ */
+import { Readable } from 'node:stream';
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+import { principalOf, scopeOf } from '../identity.ts';
+import { NOT_KEPT, sendProblem, type RequestProblem } from '../problem.ts';
+import { preferredType } from '../representation.ts';
+import { inTime, type AnswerTime } from './answer-time.ts';
+import { deprecationHeaders, deprecationLinks, type DeprecationNotice } from './deprecation.ts';
+import type { Answer, Declaration, Endpoint } from './endpoint.ts';
+import { linkHeader } from './links.ts';
+import { QueryReader, readObject, type Reading } from './request.ts';
+
+/** What all paths begin with; the plugin that asks who is there is registered under it. */
+export const PREFIX = '/api';
+
+export const JSON_TYPE = 'application/json';
+
+/** Of two in one browser each has an answer of their own, though it may be kept for a year. */
+const VARY = 'accept, authorization';
+
+/** The framework's limit on a handler where there is one of our own: the longest that a timer takes. */
+const NO_LIMIT_MS = 2 ** 31 - 1;
+
+/** On an instance that is registered under the prefix; `time` is that of endpoints that name none. */
+export function registerEndpoints<Deps>(
+  app: FastifyInstance,
+  endpoints: readonly Endpoint<Deps>[],
+  deps: Deps,
+  time: AnswerTime,
+): void {
+  const methods = new Map<string, Set<string>>();
+  for (const one of endpoints) {
+    const { method, path, capability } = one.declaration;
+    const url = routePattern(path);
+    methods.set(url, (methods.get(url) ?? new Set()).add(method));
+    const config = { capability, declaration: one.declaration };
+    const { answerTimeoutMs = time.answerTimeoutMs } = one.declaration;
+    const handler = responder(one, deps, { ...time, answerTimeoutMs });
+    app.route({ method, url, config, handlerTimeout: NO_LIMIT_MS, handler });
+  }
+  for (const [url, declared] of methods) refuseOthers(app, url, declared);
+}
+
+/** `/api/v1/meters/{meter}/query` is `/v1/meters/:meter/query` under the prefix. */
+function routePattern(path: string): string {
+  return path.slice(PREFIX.length).replaceAll(/\{(\w+)\}/g, ':$1');
+}
+
+/** There is something here, and this is no way to ask for it. */
+function refuseOthers(app: FastifyInstance, url: string, declared: ReadonlySet<string>): void {
+  const allowed = [...declared, ...(declared.has('GET') ? ['HEAD'] : [])].sort();
+  const method = app.supportedMethods.filter((one) => !allowed.includes(one));
+  const allow = allowed.join(', ');
+  const detail = `What is metered is declared in Git, and read here by ${allow}.`;
+  app.route({
+    method,
+    url,
+    config: { capability: 'catalogue' },
+    // Before a body is read: whatever it is, it is not what is wrong.
+    onRequest: async (_request, reply) => sendProblem(reply, 'METER_METHOD_NOT_ALLOWED', { detail, allow }),
+    handler: neverReached,
+  });
+}
+
+/** A route has to have one. */
+function neverReached(): never {
+  throw new Error('a method that is not declared is refused before');
+}
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
+
+function responder<Deps>({ declaration, answer }: Endpoint<Deps>, deps: Deps, time: AnswerTime): Handler {
+  const { params, query, body, deprecation } = declaration;
+  const offered = offeredTypes(declaration);
+  const queryReader = query && new QueryReader(query);
+  return async (request, reply) => {
+    const path = params === undefined ? NOTHING : readObject(params, request.params);
+    if (!path.ok) return notFound(reply, path.problems);
+    const mediaType = preferredType(request.headers.accept, offered);
+    reply.header('vary', VARY);
+    if (mediaType === undefined) {
+      return sendProblem(reply, 'METER_NOT_ACCEPTABLE', { detail: `Accept ${offered.join(' or ')}.` });
+    }
+    const given = request.query as Readonly<Record<string, string | string[]>>;
+    const asked = queryReader === undefined ? readNone(given) : queryReader.read(given);
+    const content = body === undefined ? NOTHING : readObject(body, request.body);
+    if (!asked.ok || !content.ok) return invalid(reply, [...problemsIn(asked), ...problemsIn(content)]);
+    const { headers } = request;
+    const values = { params: path.value, query: asked.value, body: content.value };
+    const who = { scope: scopeOf(request), principal: principalOf(request) };
+    const { url } = request;
+    const told = await inTime(time, reply.raw, (signal) =>
+      answer({ ...values, ...who, mediaType, headers, url, signal }, deps),
+    );
+    return send(reply, told, { mediaType, deprecation });
+  };
+}
+
+const NOTHING: Reading = { ok: true, value: {} };
+
+function problemsIn(reading: Reading): readonly RequestProblem[] {
+  return reading.ok ? [] : reading.problems;
+}
+
+/** The query string of an endpoint that takes none. */
+function readNone(query: Readonly<Record<string, unknown>>): Reading {
+  const problems = Object.keys(query).map((parameter) => ({
+    parameter,
+    code: 'unknown_parameter' as const,
+    detail: 'Not known: no parameters are taken here in the address.',
+  }));
+  return problems.length === 0 ? NOTHING : { ok: false, problems };
+}
+
+function offeredTypes({ answers }: Declaration): readonly string[] {
+  const { json, media = {} } = answers[200];
+  return [...(json === undefined ? [] : [JSON_TYPE]), ...Object.keys(media)];
+}
+
+function notFound(reply: FastifyReply, problems: readonly RequestProblem[]): FastifyReply {
+  const isMeter = problems.some(({ code }) => code === 'unknown_meter');
+  const detail = problems.map((one) => one.detail).join(' ');
+  return sendProblem(reply, isMeter ? 'METER_UNKNOWN_METER' : 'METER_NOT_FOUND', { detail });
+}
+
+function invalid(reply: FastifyReply, problems: readonly RequestProblem[]): FastifyReply {
+  const detail = problems.map((one) => `${one.parameter}: ${one.detail}`).join(' ');
+  return sendProblem(reply, 'METER_REQUEST_INVALID', { detail, problems });
+}
+
+interface Sending {
+  readonly mediaType: string;
+  readonly deprecation: DeprecationNotice | undefined;
+}
+
+function send(reply: FastifyReply, answer: Answer, { mediaType, deprecation }: Sending): FastifyReply {
+  if (deprecation !== undefined) reply.headers(deprecationHeaders(deprecation));
+  if ('problem' in answer) {
+    const { problem, options } = answer;
+    if (problem === 'METER_REQUEST_INVALID') return invalid(reply, options.problems ?? []);
+    return sendProblem(reply, problem, options);
+  }
+  reply.header('cache-control', NOT_KEPT).headers({ ...answer.headers });
+  const link = linkHeader({ ...answer.links, ...(deprecation && deprecationLinks(deprecation)) });
+  if (link !== undefined) reply.header('link', link);
+  if ('notModified' in answer) return reply.code(304).send();
+  if ('json' in answer) return reply.send(answer.json);
+  return reply.type(answer.mediaType ?? mediaType).send(contentFor(reply.request, answer.content));
+}
+
+type Content = string | Buffer | Readable;
+
+/** The framework would read a stream to its end for nobody. */
+function contentFor({ method }: FastifyRequest, content: Content): Content {
+  if (method !== 'HEAD' || !(content instanceof Readable)) return content;
+  content.destroy();
+  return Readable.from([]);
+}

@@ -1,0 +1,147 @@
+/** `GET /api/v1/watermarks` and `GET /api/v1/reconciliation`. */
+import { z } from 'zod';
+
+import { DAY_MS, HOUR_MS } from '../../../core/metering/hour.ts';
+import { billableMeter } from '../../../core/metering/catalogue.ts';
+import type { Clock } from '../../../core/runtime/clock.ts';
+import { ratioOf } from '../../ledger/reconciliation.ts';
+import { cursor, refuseCursor } from '../endpoint/cursor.ts';
+import { endpoint, refusal, type Answer } from '../endpoint/endpoint.ts';
+import { beginAt, nextCursor, pageOf } from '../endpoint/page.ts';
+import { instant, instantText, listOf, text } from '../endpoint/parameters.ts';
+import {
+  wholeHours,
+  type ClusterReader,
+  type ReconciledHour,
+  type ReconciliationPlace,
+} from './cluster-reader.ts';
+
+const MAX_RANGE_MS = 400 * DAY_MS;
+const DEFAULT_LIMIT = 1_000;
+const MAX_LIMIT = 10_000;
+
+export interface ClusterDeps {
+  readonly clock: Clock;
+  readonly clusters: ClusterReader;
+}
+
+const time = z.string().meta({ format: 'date-time' });
+
+const watermarksSchema = z.strictObject({
+  data: z.array(
+    z.strictObject({
+      cluster: z.string(),
+      watermark: time.meta({ description: 'The newest successful scrape that was accepted.' }),
+      settledBefore: time.meta({ description: 'Hours before it are in the ledger; they may be corrected.' }),
+    }),
+  ),
+});
+
+export const LIST_WATERMARKS = endpoint({
+  method: 'GET',
+  path: '/api/v1/watermarks',
+  operationId: 'listWatermarks',
+  capability: 'usage',
+  tag: 'clusters',
+  summary: 'How far each cluster has been seen',
+  description: 'A member of organizations sees the clusters in which these have something.',
+  answers: { 200: { description: 'By name.', json: watermarksSchema } },
+  problems: [],
+  answer: async (
+    { scope },
+    { clusters }: ClusterDeps,
+  ): Promise<Answer<z.output<typeof watermarksSchema>>> => {
+    const found = await clusters.watermarks(scope);
+    const data = found.map(({ cluster, watermarkMs, settledBeforeMs }) => ({
+      cluster,
+      watermark: new Date(watermarkMs).toISOString(),
+      settledBefore: instantText(settledBeforeMs),
+    }));
+    return { json: { data } };
+  },
+});
+
+const integer = z.string().regex(/^(0|-?[1-9]\d*)$/);
+
+const reconciliationSchema = z.strictObject({
+  data: z.array(
+    z.strictObject({
+      hour: time,
+      cluster: z.string(),
+      meter: z.string(),
+      unit: z.string(),
+      measured: integer.meta({ description: 'Before anybody asked whose it is.' }),
+      attributed: integer.meta({ description: 'To tenants that are organizations.' }),
+      platform: integer,
+      unattributed: integer,
+      difference: integer.meta({ description: 'Measured, without the three; 0 where all is well.' }),
+      compared: integer.nullable(),
+      reference: integer
+        .nullable()
+        .meta({ description: 'What somebody else counted: nodes, or interfaces.' }),
+      ratio: z.number().nullable().meta({ description: 'Of the two, to six decimals.' }),
+    }),
+  ),
+  next: nextCursor,
+});
+
+type ReconciliationJson = z.output<typeof reconciliationSchema>;
+
+export const LIST_RECONCILIATION = endpoint({
+  method: 'GET',
+  path: '/api/v1/reconciliation',
+  operationId: 'listReconciliation',
+  capability: 'platform',
+  tag: 'clusters',
+  summary: 'Whether all that was measured was given to somebody',
+  description:
+    'Settled hours by cluster and meter, the oldest first; the last 24 hours where nothing else is asked.',
+  query: z.strictObject({
+    from: instant.optional(),
+    to: instant.optional(),
+    cluster: listOf(text).optional(),
+    meter: listOf(text).optional(),
+    limit: z.int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
+    after: cursor.optional(),
+  }),
+  answers: { 200: { description: 'A page.', json: reconciliationSchema } },
+  problems: [],
+  answer: async ({ query, url }, { clusters, clock }: ClusterDeps): Promise<Answer<ReconciliationJson>> => {
+    const toMs = query.to ?? clock.now() + HOUR_MS;
+    const fromMs = query.from ?? toMs - DAY_MS;
+    if (fromMs >= toMs || toMs - fromMs > MAX_RANGE_MS) {
+      const detail = '`from` has to be before `to`, by at most 400 days.';
+      const code = fromMs >= toMs ? ('empty_range' as const) : ('range_too_long' as const);
+      return refusal('METER_REQUEST_INVALID', { detail, problems: [{ parameter: 'from', code, detail }] });
+    }
+    const { limit, cluster, meter: meters } = query;
+    const binding = { of: 'reconciliation', cluster, meters };
+    const begin = beginAt(query.after, binding, decodedPlace);
+    if (!begin.ok) return refuseCursor('after');
+    const asked = { ...wholeHours(fromMs, toMs), clusters: cluster, meters, after: begin.at };
+    const found = await clusters.reconciliation({ ...asked, limit: limit + 1 });
+    const { rows, next, links } = pageOf(found, { limit, url, binding, placeOf });
+    return { json: { data: rows.map(rowOf), ...next }, links };
+  },
+});
+
+function rowOf({ hour, compared, reference, ...row }: ReconciledHour): ReconciliationJson['data'][number] {
+  const held =
+    compared === null || reference === null ? undefined : ([BigInt(compared), BigInt(reference)] as const);
+  return {
+    hour: instantText(hour),
+    ...row,
+    unit: billableMeter(row.meter)?.unit ?? '',
+    ...{ compared, reference },
+    ratio: held === undefined ? null : ratioOf({ compared: held[0], reference: held[1] }),
+  };
+}
+
+function placeOf({ hour, cluster, meter }: ReconciledHour): readonly string[] {
+  return [String(hour / HOUR_MS), cluster, meter];
+}
+
+function decodedPlace([hours = '', cluster, meter]: readonly string[]): ReconciliationPlace | undefined {
+  if (!/^\d{1,7}$/.test(hours) || cluster === undefined || meter === undefined) return undefined;
+  return { hour: Number(hours) * HOUR_MS, cluster, meter };
+}

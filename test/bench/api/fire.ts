@@ -1,0 +1,111 @@
+/** Fifty connections, each with the next request when it has its answer: what autocannon measures of it. */
+import autocannon from 'autocannon';
+import { periodEnd, periodName, periodOf, periodStart } from '../../../core/metering/period.ts';
+import { tenantName, type Load } from './plan.ts';
+
+const CONNECTIONS = 50;
+/** Requests differ, by tenant and meter; drawn anew for every scenario, the same in every run. */
+const REQUESTS = 2_000;
+
+export interface Scenario {
+  readonly name: string;
+  /** Of the p99, ms. */
+  readonly bound: number;
+  readonly paths: readonly string[];
+}
+
+export interface Result {
+  readonly name: string;
+  readonly bound: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly requests: number;
+  readonly perSecond: number;
+  readonly failed: number;
+  /** With a status of its own. */
+  readonly statuses: readonly string[];
+  /** Of the process, while it was measured. */
+  readonly rssMb: { readonly least: number; readonly most: number };
+}
+
+export function scenarios(load: Load): readonly Scenario[] {
+  const open = instants(periodStart(load.open), periodEnd(load.open));
+  const closed = periodOf(periodStart(load.open) - 1);
+  const before = instants(periodStart(closed), periodEnd(closed));
+  const meterAt = (i: number): string => load.meters[i % load.meters.length] ?? '';
+  const pathsOf = (query: (i: number) => string): string[] =>
+    Array.from(
+      { length: REQUESTS },
+      (_, i) => `/api/v1/meters/${meterAt(i * 7 + (i >> 3))}/query?${query(i)}`,
+    );
+  const tenantAt = (i: number): string => tenantName((i * 7_919) % load.tenants);
+  const statementsOf = (period: string): string[] =>
+    Array.from({ length: REQUESTS }, (_, i) => `/api/v1/statements/${period}/${tenantAt(i)}`);
+  return [
+    {
+      name: `statement of ${periodName(closed)}, of a tenant`,
+      bound: 30,
+      paths: statementsOf(periodName(closed)),
+    },
+    {
+      name: 'open month of a tenant, by day',
+      bound: 100,
+      paths: pathsOf((i) => `${open}&windowSize=DAY&tenant=${tenantAt(i)}`),
+    },
+    { name: 'open month of all tenants', bound: 300, paths: pathsOf(() => `${open}&groupBy=tenant`) },
+    {
+      name: `${periodName(closed)} of all tenants`,
+      bound: 300,
+      paths: pathsOf(() => `${before}&groupBy=tenant`),
+    },
+  ];
+}
+
+function instants(fromMs: number, toMs: number): string {
+  return `from=${new Date(fromMs).toISOString()}&to=${new Date(toMs).toISOString()}`;
+}
+
+export async function fire(url: string, { name, bound, paths }: Scenario, seconds: number): Promise<Result> {
+  const memory: number[] = [];
+  const ended = Promise.withResolvers<autocannon.Result>();
+  // Made as they are sent: to make all of them beforehand, for every connection, would hold the API up.
+  let sent = 0;
+  const setupRequest = (request: autocannon.Request): autocannon.Request => ({
+    ...request,
+    path: paths[sent++ % paths.length] ?? '',
+  });
+  const instance = autocannon(
+    {
+      ...{ url, connections: CONNECTIONS, duration: seconds, timeout: 30 },
+      requests: [{ method: 'GET' as const, setupRequest }],
+    },
+    (error: unknown, result) => {
+      if (error instanceof Error) ended.reject(error);
+      else ended.resolve(result);
+    },
+  );
+  instance.on('tick', () => memory.push(process.memoryUsage.rss() / 2 ** 20));
+  const { latency, requests, non2xx, errors, statusCodeStats } = await ended.promise;
+  return {
+    ...{ name, bound, p50: latency.p50, p99: latency.p99, requests: requests.total },
+    ...{ perSecond: requests.total / seconds, failed: non2xx + errors },
+    statuses: Object.keys(statusCodeStats ?? {}).filter((status) => status !== '200'),
+    rssMb: { least: Math.min(...memory), most: Math.max(...memory) },
+  };
+}
+
+/** Below it a 99th percentile says nothing; a scenario that answered nothing has met nothing. */
+const LEAST_REQUESTS = 100;
+/** Memory is flat if it never was this much more than at its least. */
+const FLAT = 1.25;
+
+export function isMet({ bound, p99, requests, failed, rssMb }: Result): boolean {
+  return requests >= LEAST_REQUESTS && failed === 0 && p99 <= bound && rssMb.most <= rssMb.least * FLAT;
+}
+
+export function resultLine(result: Result): string {
+  const { name, bound, p50, p99, perSecond, failed, statuses, rssMb } = result;
+  const verdict = isMet(result) ? 'met' : 'MISSED';
+  const figures = `p50 ${p50} ms, p99 ${p99} ms (bound ${bound}), ${perSecond.toFixed(0)} /s, ${[failed, 'failed', ...statuses].join(' ')}`;
+  return `${name.padEnd(34)} ${figures}, RSS ${rssMb.least.toFixed(0)} to ${rssMb.most.toFixed(0)} MiB  ${verdict}`;
+}

@@ -1,0 +1,166 @@
+/**
+ * What a tenant is told of ledger, statements and what stands behind them is a function of its own usage: the
+ * same months are lived twice, alone and among others, each on a store of its own, and no byte of any answer
+ * may differ.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ENDPOINTS } from '../../aggregator/api/endpoints.ts';
+import { quotaSchema } from '../../aggregator/ledger/quota.ts';
+import { AccountsBench, Scrapes } from '../support/accounts.ts';
+import { openFastStore } from '../support/pipeline.ts';
+import { TokenServer } from '../support/token-server.ts';
+import { guardedApi } from '../support/token-server-api.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const NOVEMBER = Date.UTC(2026, 10, 1);
+const MINE = 'acme';
+const NAMES = [MINE, 'globex', 'initech', 'nobody', 'ACME', 'platform', "acme' OR '1'='1"] as const;
+const BILLING = { resource_access: { 'metering-api': { roles: ['metering-billing'] } } };
+
+/** An hour of October, one of November, and both closed but the second. */
+const TIMES = [
+  NOVEMBER - 3 * HOUR,
+  NOVEMBER - 2 * HOUR,
+  NOVEMBER - HOUR,
+  NOVEMBER + 5 * HOUR,
+  NOVEMBER + 3 * DAY,
+];
+
+async function live(bench: AccountsBench, isAmongOthers: boolean): Promise<void> {
+  const scrapes = new Scrapes();
+  const records = TIMES.map((t, i) => scrapes.at(t, { cpu: { 'web/a': i * 60 }, owners: { web: MINE } }));
+  if (isAmongOthers) {
+    for (const [i, t] of TIMES.entries()) {
+      const cpu = { 'db/b': i * 7, 'kube-system/x': i, 'loose/y': i * 3 };
+      records.push(scrapes.at(t, { cpu, owners: { db: 'globex' } }));
+      const west = { cluster: 'west', cpu: { 'shop/c': i * 11 }, owners: { shop: 'initech' } };
+      records.push(scrapes.at(t, west));
+    }
+    // A month and a day in which only others have something.
+    for (const t of [NOVEMBER - 3 * DAY, NOVEMBER + 30 * DAY + HOUR]) {
+      records.push(scrapes.at(t, { cluster: 'west', cpu: { 'shop/d': 1 } }));
+      records.push(scrapes.at(t + 60_000, { cluster: 'west', cpu: { 'shop/d': 5 } }));
+      records.push(scrapes.at(t + 2 * HOUR, { cluster: 'west' }));
+    }
+  }
+  await bench.take(records);
+  await bench.passAt(NOVEMBER + 3 * DAY);
+  // What changes afterwards, of everybody.
+  const late = NOVEMBER - 90 * 60_000;
+  const after = [scrapes.at(late, { cpu: { 'web/late': 5 }, delayMs: 4 * DAY })];
+  after.push(scrapes.at(late + 60_000, { cpu: { 'web/late': 9 }, delayMs: 4 * DAY }));
+  if (isAmongOthers) {
+    after.push(scrapes.at(late, { cpu: { 'db/late': 5 }, delayMs: 4 * DAY }));
+    after.push(scrapes.at(late + 60_000, { cpu: { 'db/late': 77 }, delayMs: 4 * DAY }));
+  }
+  await bench.take(after);
+  await bench.passAt(NOVEMBER + 4 * DAY);
+}
+
+/** Of a correction, and of an open month. */
+const hours = [TIMES[1]!, TIMES[3]!].map((t) => new Date(Math.floor(t / HOUR) * HOUR).toISOString());
+
+/** By path as it is declared; `{cursor}` stands for `next` of the first answer of the same address. */
+const REQUESTS: Readonly<Record<string, readonly string[]>> = {
+  '/api/v1/tenants': ['?', '?limit=1', '?limit=1&after={cursor}'],
+  '/api/v1/tenants/{tenant}/usage': NAMES.flatMap((name) =>
+    ['2026-10', '2026-11', '2026-12'].map((period) => `/${encodeURIComponent(name)}/usage?period=${period}`),
+  ),
+  '/api/v1/quotas': ['?', '?limit=1', '?limit=1&after={cursor}'],
+  '/api/v1/breaches': ['?', '?after={cursor}'],
+  '/api/v1/periods': ['?'],
+  '/api/v1/statements/{period}': ['/2026-07?', '/2026-10?', '/2026-11?', '/2026-12?', '/2027-01?'],
+  '/api/v1/statements/{period}/{tenant}': NAMES.flatMap((name) =>
+    ['2026-10', '2026-11', '2026-12'].map((period) => `/${period}/${encodeURIComponent(name)}?`),
+  ),
+  '/api/v1/ledger': [
+    ...['?', '?limit=1', '?limit=1&after={cursor}', '?limit=2&after={cursor}', '?kind=period&kind=coverage'],
+    ...['?kind=correction', '?kind=usage&limit=1', '?kind=usage&after={cursor}', '?wait=1s&after={cursor}'],
+  ],
+  '/api/v1/explain': hours.flatMap((hour) => [
+    `?meter=cpu&hour=${hour}`,
+    ...NAMES.map((name) => `?meter=cpu&hour=${hour}&tenant=${encodeURIComponent(name)}`),
+    ...['north', 'west', 'nowhere'].map((cluster) => `?meter=cpu&hour=${hour}&cluster=${cluster}`),
+    ...['web', 'db', 'shop'].map((namespace) => `?meter=cpu&hour=${hour}&namespace=${namespace}&limit=1`),
+  ]),
+  '/api/v1/reconciliation': ['?', '?cluster=west'],
+  '/api/v1/watermarks': ['?'],
+};
+
+let server: TokenServer;
+let alone: ReadonlyMap<string, string>;
+let among: ReadonlyMap<string, string>;
+
+async function told(isAmongOthers: boolean): Promise<Map<string, string>> {
+  const opened = await openFastStore();
+  const bench = new AccountsBench(opened.store, isAmongOthers ? ['north', 'west'] : ['north']);
+  await live(bench, isAmongOthers);
+  const tenants = isAmongOthers ? [MINE, 'globex', 'initech'] : [MINE];
+  const quotas = tenants.map((tenant) =>
+    quotaSchema.parse({ tenant, meter: 'cpu', window: 'month', limit: '5' }),
+  );
+  const guarded = guardedApi(server, { store: opened.store, usageClock: bench.clock, quotas });
+  const token = await server.userToken({ claims: { organization: { [MINE]: BILLING } } });
+  const headers = { authorization: `Bearer ${token}`, 'x-request-id': 'one' };
+  const answers = new Map<string, string>();
+  for (const [declared, requests] of Object.entries(REQUESTS)) {
+    const base = declared.replace(/\/\{.*$/, '');
+    let next = '';
+    for (const request of requests) {
+      const url = `${base}${request.replace('{cursor}', next)}`;
+      const response = await guarded.api.app.inject({ url, headers });
+      const named = ['content-type', 'etag', 'link', 'cache-control', 'retry-after'];
+      const { statusCode, headers: given, body } = response;
+      // When something was written is a matter of the clock, not of others.
+      const text = body.replaceAll(/"writtenAt":"[^"]+"/g, '"writtenAt":""');
+      answers.set(
+        `${declared} ${request}`,
+        JSON.stringify([statusCode, named.map((name) => given[name]), text]),
+      );
+      if (next === '' && statusCode === 200) next = response.json<{ next?: string }>().next ?? '';
+    }
+  }
+  await guarded.api.stop();
+  await opened.dispose();
+  return answers;
+}
+
+beforeAll(async () => {
+  server = await TokenServer.start();
+  alone = await told(false);
+  among = await told(true);
+}, 240_000);
+afterAll(() => server.stop());
+
+describe('a tenant among others', () => {
+  test.each(Object.keys(REQUESTS))(
+    'is told by %s the same, to the byte, as when it was alone',
+    (declared) => {
+      const asked = [...alone.keys()].filter((key) => key.startsWith(`${declared} `));
+      expect(asked).toHaveLength(REQUESTS[declared]?.length ?? 0);
+      for (const key of asked) expect(among.get(key), key).toBe(alone.get(key));
+    },
+  );
+
+  test('is told something: the comparison is not of refusals', () => {
+    const answered = [...alone].filter(([, answer]) => answer.startsWith('[200'));
+    const paths = new Set(answered.map(([key]) => key.split(' ')[0]));
+    expect([...Object.keys(REQUESTS)].filter((path) => !paths.has(path))).toEqual(['/api/v1/reconciliation']);
+    const text = [...alone.values()].join();
+    for (const part of [
+      '\\"kind\\":\\"correction\\"',
+      '\\"rule\\":\\"difference\\"',
+      '\\"provisional\\":true',
+    ])
+      expect(text).toContain(part);
+  });
+
+  test('of every endpoint beside the catalogue and the query', () => {
+    const paths = ENDPOINTS.map(({ declaration }) => declaration.path);
+    const elsewhere = paths.filter((path) => path.startsWith('/api/v1/meters'));
+    expect([...new Set(paths)].filter((path) => !elsewhere.includes(path)).sort()).toEqual(
+      Object.keys(REQUESTS).sort(),
+    );
+  });
+});
