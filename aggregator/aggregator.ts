@@ -227,12 +227,7 @@ export class Aggregator {
     const shared = await log.consumer({
       group: this.#config.group ?? DEFAULT_GROUP,
       topics: this.#topics,
-      // Other members may have read meanwhile, so nothing that was told is known to be the newest.
-      // And a topic that was made anew is read under an assignment of its own.
-      onReassigned: () => {
-        this.#ingest.reassigned();
-        this.#isLogInDoubt = true;
-      },
+      onReassigned: () => this.#reassigned(),
     });
     const caughtUp = async (): Promise<void> => {
       if (!unclean) return;
@@ -242,6 +237,22 @@ export class Aggregator {
     const committed = await consumer.committed();
     await consumer.begin(await this.#back(committed, unclean ? positions : committed));
     return consumer;
+  }
+
+  /**
+   * Other members may have read meanwhile, so nothing that was told is known to be the newest. A topic that
+   * was made anew is read under an assignment of its own. And reading goes on where the group committed,
+   * which a store that was restored, or lost its newest rows, has not seen.
+   */
+  async #reassigned(): Promise<void> {
+    this.#ingest.reassigned();
+    this.#isLogInDoubt = true;
+    const { clock, facts } = this.#deps;
+    const retrying = { operation: 'read the journal', clock, facts, signal: this.#stopping.signal };
+    await retried(async () => {
+      const committed = (await this.#consumer?.committed()) ?? [];
+      await this.#consumer?.begin(await this.#back(committed, committed));
+    }, retrying);
   }
 
   /** Positions to go back to: the safe ones, and never beyond what the store's own journal knows. */

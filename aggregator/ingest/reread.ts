@@ -1,8 +1,8 @@
 /**
- * A consumer that was sent back after an unclean stop. In: the positions it had committed. It reads again
- * what lies below them without committing it a second time, and says once when all of it is stored. A crash
- * before that is one more unclean stop: nothing newer than the place it was sent back to has been noted in
- * between.
+ * A consumer that is sent back to what the store may not have: after an unclean stop, or because the store
+ * knows less than was committed. In: the positions it had committed. It reads again what lies below them
+ * without committing it a second time, and says once when all of it is stored. A crash before that is one
+ * more unclean stop: nothing newer than the place it was sent back to has been noted in between.
  */
 import type { LogConsumer, LogPosition, LogRecord, PollOptions } from '../../core/eventlog/sample-log.ts';
 
@@ -44,10 +44,11 @@ export class Reread implements LogConsumer {
     return this.#done.promise;
   }
 
-  /** Goes back to these positions, each below the committed one. */
+  /** Goes back to these positions, each below the committed one; partitions of before are others' to read. */
   async begin(back: readonly LogPosition[]): Promise<void> {
     const committed = new Map((await this.committed()).map((position) => [nameOf(position), position.next]));
     await this.#consumer.seek(back);
+    this.#behind.clear();
     for (const position of back) {
       const until = committed.get(nameOf(position)) ?? position.next;
       this.#behind.set(nameOf(position), { next: position.next, until });

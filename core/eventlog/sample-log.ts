@@ -55,10 +55,11 @@ export interface ConsumerOptions {
   readonly topics: readonly string[];
   /**
    * Called within `poll`, before the first record is returned that is read under another assignment than the
-   * one before: what was remembered of earlier records is to be forgotten. With the positions at which
-   * reading goes on. Never called by a side whose consumers keep their partitions for life.
+   * one before, and waited for: what was remembered of earlier records is to be forgotten, and `seek` changes
+   * where reading goes on. With the positions at which it would. Never called by a side whose consumers keep
+   * their partitions for life.
    */
-  readonly onReassigned?: ((positions: readonly LogPosition[]) => void) | undefined;
+  readonly onReassigned?: ((positions: readonly LogPosition[]) => Promise<void> | void) | undefined;
 }
 
 export interface LogConsumer {

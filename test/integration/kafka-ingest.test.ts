@@ -9,6 +9,7 @@ import { Ingest } from '../../aggregator/ingest/ingest.ts';
 import { refuseOtherLog } from '../../aggregator/ingest/log-continuity.ts';
 import { readQuarantine, retryQuarantine } from '../../aggregator/ingest/quarantine.ts';
 import { MAX_ATTRIBUTES_BYTES } from '../../core/otlp/attributes.ts';
+import { ONE_PROCESS, Quiet } from '../../aggregator/ledger/quiet.ts';
 import type { KafkaLog } from '../../core/eventlog/kafka.ts';
 import type { LogAppend } from '../../core/eventlog/sample-log.ts';
 import { clusterOfUsageTopic } from '../../core/eventlog/usage-topic.ts';
@@ -164,6 +165,50 @@ describe.skipIf(missing !== undefined)(`on a broker${missing === undefined ? '' 
       await ingestAll(topic);
       expect(await samples()).toBe(before + 1);
     });
+  });
+
+  test('a store that was restored gets what it lacks, although members come while it is read again', async () => {
+    const { cluster, topic } = newCluster();
+    const group = `group.${topic}`;
+    await log.ensureTopics([topic]);
+    const scrapes = new Scrapes();
+    const all = Array.from({ length: 30 }, (_, i) => ({
+      ...scrapes.at(begin() + i * 1_000, { cluster, cpu: { [`web/${i}`]: i } }),
+      partition: i % 3,
+    }));
+    await log.append(all);
+    await ingestAll(topic);
+    const before = await samples();
+    // An older copy of it, which knows nothing of what the group has committed.
+    await emptyStore(opened.store);
+
+    const settings = new SettingsTimeline([{ validFrom: 0, settings: SETTINGS }]);
+    const failures: unknown[] = [];
+    const startOne = async (place: string): Promise<Aggregator> => {
+      const shared = { place, leaseMs: 30_000, renewEveryMs: 10_000 };
+      const deps = { store: opened.store, log, clock, facts, retain: async () => undefined };
+      const aggregator = new Aggregator({ settings, clusters: [cluster], group, shared }, deps);
+      await aggregator.start((error) => void failures.push(error));
+      return aggregator;
+    };
+    const assignments = (): number => facts.of('logAssigned').length;
+    // Nothing is stored until both have been given their partitions.
+    const aggregators = await new Quiet(ONE_PROCESS, { store: opened.store, clock }).during(
+      'test',
+      async () => {
+        const first = await startOne('first');
+        const alone = assignments();
+        const second = await startOne('second');
+        await expect.poll(assignments, { timeout: 30_000 }).toBeGreaterThanOrEqual(alone + 2);
+        return [first, second];
+      },
+    );
+    expect(aggregators).toHaveLength(2);
+    await expect.poll(samples, { timeout: 20_000 }).toBe(before);
+    await log.append([{ ...scrapes.at(begin() + MINUTE, { cluster, cpu: { 'web/0': 9 } }), partition: 0 }]);
+    await expect.poll(samples, { timeout: 20_000 }).toBe(before + 1);
+    await Promise.all((aggregators ?? []).map((aggregator) => aggregator.stop()));
+    expect(failures).toEqual([]);
   });
 
   describe('a topic that was deleted and made anew while nothing ran', () => {

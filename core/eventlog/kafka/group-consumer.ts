@@ -90,7 +90,7 @@ export class KafkaGroupConsumer implements LogConsumer {
     await nextTurn();
     while (signal?.aborted !== true && !this.#isClosing()) {
       this.#checkUsable();
-      this.#tell();
+      if (await this.#tell()) continue;
       const leftMs = deadlineMs - clock.now();
       if (leftMs <= 0 || this.#isEnough(minBytes)) {
         const records = this.#buffer.take(maxBytes);
@@ -138,7 +138,7 @@ export class KafkaGroupConsumer implements LogConsumer {
   async seek(positions: readonly LogPosition[]): Promise<void> {
     const assignment = this.#assignment;
     // The caller hears of another assignment before its first record, and can seek then.
-    if (this.#told !== assignment || !this.#isJoined) return;
+    if (this.#told !== assignment) return;
     const targets = positions.map((position) => ({ cursor: assignment.cursorOf(position), position }));
     const starts = await this.#starting.within(positions);
     if (assignment !== this.#assignment) return;
@@ -284,11 +284,13 @@ export class KafkaGroupConsumer implements LogConsumer {
     if (this.#assignment.isReady) this.#session?.resume(this.#assignment.partitions);
   }
 
-  #tell(): void {
+  /** True if there was something to tell: while the caller heard it there may have been another. */
+  async #tell(): Promise<boolean> {
     const assignment = this.#assignment;
-    if (this.#told === assignment || !assignment.isReady) return;
+    if (this.#told === assignment || !assignment.isReady) return false;
     this.#told = assignment;
-    this.#options.onReassigned?.(assignment.starts);
+    await this.#options.onReassigned?.(assignment.starts);
+    return true;
   }
 
   #tellUnreadable(records: readonly LogRecord[]): void {

@@ -173,7 +173,7 @@ test.each<When>(['before', 'after'])(
 
 test('a topic that is made anew while it is read ends the role within a minute', async () => {
   const small = inSmallBatches();
-  const reassigned: (() => void)[] = [];
+  const reassigned: (() => Promise<void> | void)[] = [];
   let isAnother = false;
   const run = await start(RECORDS.slice(0, 20), {
     ...small,
@@ -184,12 +184,12 @@ test('a topic that is made anew while it is read ends the role within a minute',
     offsetSince: async () => (isAnother ? 0n : 1_000_000n),
   });
   await run.consumed();
-  for (const tell of reassigned) tell();
+  for (const tell of reassigned) await tell();
   clock.advance(60_000);
   await until(async () => (await run.behind()).startsWith('0 records '));
   expect(run.failures).toEqual([]);
   isAnother = true;
-  for (const tell of reassigned) tell();
+  for (const tell of reassigned) await tell();
   await until(() => {
     clock.advance(60_000);
     return run.failures.length > 0;

@@ -87,3 +87,12 @@ test('a fault while it says so is told to whoever commits, and it has not caught
   await expect(faulty.begin([])).rejects.toThrow('away');
   expect(faulty.isCaughtUp).toBe(false);
 });
+
+test('sent back anew, it waits for nothing of a partition that somebody else has now', async () => {
+  await reread.begin([position(0, 2), position(1, 5)]);
+  await reread.commit([position(0, 4)]);
+  await reread.begin([position(1, 3)]);
+  expect(reread.remaining).toBe(5n);
+  await reread.commit([position(1, 8)]);
+  expect([told, reread.isCaughtUp]).toEqual([1, true]);
+});
