@@ -24,6 +24,8 @@ export interface SubjectSighting {
 
 /** Subjects of one statement; more are asked in several. */
 const CHUNK = 500;
+/** So many heads are kept whatever their age: pods and jobs come and go for as long as a process runs. */
+const KEPT_HEADS = 50_000;
 
 interface SightingRow {
   readonly name: string;
@@ -42,10 +44,19 @@ export class HistoryEffects {
   /** Newest sighting per cluster and subject, as far as this process knows. */
   readonly #heads = new Map<string, Head>();
   readonly #headsLoaded = new Set<string>();
+  readonly #keptHeads: number;
+  #pruneAt: number;
 
-  constructor(store: UsageStore, history: History) {
+  constructor(store: UsageStore, history: History, { keptHeads = KEPT_HEADS } = {}) {
     this.#store = store;
     this.#history = history;
+    this.#keptHeads = keptHeads;
+    this.#pruneAt = keptHeads;
+  }
+
+  /** Subjects whose newest sighting is remembered. */
+  get heads(): number {
+    return this.#heads.size;
   }
 
   reset(): void {
@@ -57,6 +68,7 @@ export class HistoryEffects {
   async of(cluster: string, sightings: readonly SubjectSighting[]): Promise<number[]> {
     const inOrder = sightings.toSorted((a, b) => a.t - b.t);
     await this.#loadHeads(cluster, inOrder[0]?.t ?? 0);
+    this.#prune(inOrder.at(-1)?.t ?? 0);
     const inDoubt = new Map<string, Set<number>>();
     for (const { subject, t, value } of inOrder) {
       const key = `${cluster}\n${subject}`;
@@ -71,6 +83,14 @@ export class HistoryEffects {
       hours.push(...(await this.#changedHours(cluster, changes)));
     }
     return [...new Set(hours)];
+  }
+
+  /** Of whoever is gone, as a rule. A subject without a head is looked up, so none is missed. */
+  #prune(newest: number): void {
+    if (this.#heads.size <= this.#pruneAt) return;
+    const oldest = newest - this.#history.seenEveryMs;
+    for (const [key, { t }] of this.#heads) if (t < oldest) this.#heads.delete(key);
+    this.#pruneAt = Math.max(this.#keptHeads, 2 * this.#heads.size);
   }
 
   /** What was known when this process met the cluster; sightings of this batch are among it. */

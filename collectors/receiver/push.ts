@@ -3,6 +3,7 @@
  * it holds of the shared limits it gives back at its end, whichever that is; what the log still holds of it,
  * when the log lets go.
  */
+import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { LogAppend, SampleLog } from '../../core/eventlog/sample-log.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
@@ -10,6 +11,7 @@ import { MeteringError } from '../../core/runtime/errors.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
 import type { Admission, AdmissionOptions } from './admission.ts';
 import { type Answers, type PushRefusal, REFUSALS } from './answers.ts';
+import { readBody, UnreadBody } from './body.ts';
 import type { ClusterConfig, ReceiverConfig } from './config.ts';
 import type { InFlight, Leave } from './in-flight.ts';
 import { Refusals } from './refusals.ts';
@@ -37,7 +39,6 @@ export interface PushOrigin {
   readonly admit: Protocol['admit'] | undefined;
 }
 
-const BODY_TOO_LARGE = 'FST_ERR_CTP_BODY_TOO_LARGE';
 const EMPTY = Buffer.alloc(0);
 
 type Trouble = readonly [reason: PushRefusal, detail: string, error?: unknown];
@@ -60,10 +61,14 @@ export class Push {
     return trouble === undefined ? undefined : this.#refuse(reply, ...trouble);
   }
 
+  /** No more than its cluster may send, which is what it was counted as where it did not say. */
+  async read(payload: Readable): Promise<Buffer> {
+    return await readBody(payload, this.#origin.cluster?.limits.bodyBytes ?? 0);
+  }
+
   async take(body: Buffer = EMPTY, reply: FastifyReply): Promise<FastifyReply> {
     const { cluster, admit, protocol, answers } = this.#origin;
     if (cluster === undefined || admit === undefined) throw new Error('a push is entered before it is taken');
-    if (body.length > cluster.limits.bodyBytes) return this.#refuse(reply, ...bodyTooLarge(cluster));
     const refusals = new Refusals();
     const admission = admit(body, { cluster, nowMs: this.#deps.clock.now(), refusals });
     if (!admission.ok) return this.#refuse(reply, admission.reason, admission.detail);
@@ -81,10 +86,11 @@ export class Push {
   /** The request came to an error: its sender's, or ours. */
   failed(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const { cluster } = this.#origin;
-    const { code, statusCode } = frameworkError(error);
-    if (code === BODY_TOO_LARGE && cluster !== undefined)
+    const isUnread = error instanceof UnreadBody;
+    if (isUnread && error.isTooLarge && cluster !== undefined)
       return this.#refuse(reply, ...bodyTooLarge(cluster));
-    if (statusCode >= 400 && statusCode < 500) {
+    const status = statusOf(error);
+    if (isUnread || (status >= 400 && status < 500)) {
       return this.#refuse(reply, 'malformed', 'the body did not arrive as announced');
     }
     this.#deps.facts.event('requestFailed', { route: request.routeOptions.url ?? 'unknown', error });
@@ -173,7 +179,8 @@ function faultOf(error: unknown): Trouble {
   throw error;
 }
 
-function frameworkError(error: unknown): { readonly code: unknown; readonly statusCode: number } {
-  const { code, statusCode } = { code: undefined, statusCode: 0, ...(error as object) };
-  return { code, statusCode: typeof statusCode === 'number' ? statusCode : 0 };
+/** That the framework gave it; 0 where it did not. */
+function statusOf(error: unknown): number {
+  const { statusCode } = { statusCode: 0, ...(error as object) };
+  return typeof statusCode === 'number' ? statusCode : 0;
 }

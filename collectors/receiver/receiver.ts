@@ -8,6 +8,7 @@
  * is away is told with 503, and the sender keeps what it has. A crash loses the answers under way: the sender
  * sends again, and points that come twice count once.
  */
+import type { IncomingMessage } from 'node:http';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { SampleLog } from '../../core/eventlog/sample-log.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
@@ -74,16 +75,17 @@ export class Receiver implements Part {
   }
 
   #frame(): FastifyInstance {
-    const { clusters, requestTimeoutMs } = this.#config;
     const app = fastify({
       logger: false,
-      bodyLimit: Math.max(1, ...clusters.map(({ limits }) => limits.bodyBytes)),
-      requestTimeout: requestTimeoutMs,
+      requestTimeout: this.#config.requestTimeoutMs,
       forceCloseConnections: 'idle',
     });
     // Bodies are taken as they are: what they may be is decided by each route, before they are read.
     app.removeAllContentTypeParsers();
-    app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+    // One that is nobody's to take is not read.
+    app.addContentTypeParser('*', async (request: FastifyRequest, payload: IncomingMessage) =>
+      this.#pushes.get(request)?.read(payload),
+    );
     app.setErrorHandler((error, request, reply) => this.#failed(error, request, reply));
     app.setNotFoundHandler((_request, reply) =>
       reply.code(404).type('text/plain; charset=utf-8').send('POST /api/v1/write or /v1/metrics\n'),

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { TENANT_LABELS } from '../../aggregator/attribution/histories.ts';
+import { DETAILS, TENANT_LABELS } from '../../aggregator/attribution/histories.ts';
 import type { Facts } from '../../aggregator/ingest/batch.ts';
 import { HistoryEffects } from '../../aggregator/ingest/history-effects.ts';
 import type { UsageStore } from '../../aggregator/store/usage-store.ts';
@@ -94,4 +94,30 @@ test('as many statements are asked for sixty namespaces as for one', async () =>
   };
   await effects(store, labels);
   expect(reads).toBeLessThanOrEqual(5);
+});
+
+test('pods that are gone are forgotten, and what comes of them again is found in the store', async () => {
+  const random = new Random(6);
+  await cluster(random);
+  const whole = new HistoryEffects(opened.store, DETAILS);
+  const pruned = new HistoryEffects(opened.store, DETAILS, { keptHeads: 20 });
+  let most = 0;
+  let changed = 0;
+  for (let hour = 1; hour <= HOURS; hour++) {
+    // Ten of its own that are soon gone, and one of long ago that comes back.
+    const names = [...Array.from({ length: 10 }, (_, i) => hour * 10 + i), random.int(0, hour * 10)];
+    const rows = names.map((name) => ({
+      ...{ cluster: 'rt1', hour: hour * 3600, namespace: 'team-1', subject: `Pod/p${name}` },
+      ...{ value: random.pick(['Job/a', 'Job/b']), t: hour * HOUR },
+    }));
+    await opened.store.insert('detail_history', rows);
+    const seen = rows.map(({ subject, value, t }) => ({ subject: `team-1/${subject}`, t, value }));
+    const hours = await pruned.of('rt1', seen);
+    expect(new Set(hours)).toEqual(new Set(await whole.of('rt1', seen)));
+    changed += hours.length;
+    most = Math.max(most, pruned.heads);
+  }
+  expect(changed).toBeGreaterThan(0);
+  expect(whole.heads).toBeGreaterThan(HOURS * 10 - 10);
+  expect(most).toBeLessThan(100);
 });

@@ -155,6 +155,24 @@ describe('what may be sent', () => {
     expect(await rows()).toHaveLength(1);
   });
 
+  it('is read no further than its own cluster may send, although another one may send more', async () => {
+    const { url } = await startReceiver({ limits: { bodyBytes: 1_000 } });
+    const { port } = new URL(url);
+    const socket = connect(Number(port), '127.0.0.1');
+    const head = [
+      'POST /api/v1/write HTTP/1.1',
+      'host: receiver',
+      `authorization: Bearer ${TOKEN}`,
+      ...Object.entries(WRITE).map(([name, value]) => `${name}: ${value}`),
+      'transfer-encoding: chunked',
+    ];
+    // More would follow: the answer does not wait for it.
+    socket.write(`${head.join('\r\n')}\r\n\r\n7d0\r\n${'x'.repeat(2_000)}\r\n`);
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    socket.destroy();
+    expect(answer.toString('latin1')).toMatch(/^HTTP\/1.1 413 /);
+  });
+
   it.each([
     ['resources', { series: 1 }, [{}, {}]],
     [
