@@ -46,6 +46,8 @@ export async function examineStore(
   findings.push(schema);
   const isUsable = schema.level === 'ok';
   if (isUsable) findings.push(...(await driftFindings(store)));
+  // An embedded one is read again from the log after an unclean stop.
+  if (isUsable && isGranted !== undefined) findings.push(await powerOf(store));
   return { findings, isUsable };
 }
 
@@ -106,6 +108,28 @@ async function schemaFinding(store: UsageStore): Promise<Finding> {
     const advice = 'run the newest program that this store has seen; never edit an applied migration';
     return faultFinding(name, error, advice);
   }
+}
+
+async function powerOf(store: UsageStore): Promise<Finding> {
+  const [row] = await store.rows<{ is_copied: number; is_synced: number }>(
+    `SELECT (SELECT engine LIKE 'Replicated%' FROM system.tables
+             WHERE database = currentDatabase() AND name = 'samples') AS is_copied,
+            (SELECT value != '0' FROM system.merge_tree_settings
+             WHERE name = 'fsync_after_insert') AS is_synced`,
+  );
+  return powerFinding({ isCopied: row?.is_copied === 1, isSynced: row?.is_synced === 1 });
+}
+
+/** Whether a sample that was answered for outlasts the power of its machine; the ledger always does. */
+export function powerFinding(samples: { readonly isCopied: boolean; readonly isSynced: boolean }): Finding {
+  const name = 'store power failure';
+  if (samples.isCopied) return { level: 'ok', name, seen: 'samples are on several servers' };
+  if (samples.isSynced) return { level: 'ok', name, seen: 'samples are on the disk before they count' };
+  const seen = 'samples of the last half minute may be lost with the power of its machine';
+  const advice =
+    'in the configuration of the server: <merge_tree><fsync_after_insert>1</fsync_after_insert>' +
+    '<fsync_part_directory>1</fsync_part_directory></merge_tree>; docs/kafka.md says what to do after one';
+  return { level: 'warn', name, seen, advice };
 }
 
 async function driftFindings(store: UsageStore): Promise<readonly Finding[]> {

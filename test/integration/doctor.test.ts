@@ -8,7 +8,7 @@ import { Lease } from '../../aggregator/coordination/lease.ts';
 import { LEDGER_LEASE } from '../../aggregator/coordination/writer.ts';
 import { openStore } from '../../aggregator/store/clickhouse/open.ts';
 import { ClickHouseStore } from '../../aggregator/store/clickhouse/server.ts';
-import { rightsFinding } from '../../aggregator/store/examination.ts';
+import { powerFinding, rightsFinding } from '../../aggregator/store/examination.ts';
 import { migrate } from '../../aggregator/store/migrations.ts';
 import type { KafkaLog } from '../../core/eventlog/kafka.ts';
 import { SystemClock, type Clock } from '../../core/runtime/clock.ts';
@@ -111,6 +111,16 @@ describe('without anything to connect to', () => {
     const old = new MeteringError('METER_STORE_REJECTED', 'Syntax error');
     expect(await rightsFinding(() => Promise.reject(old))).toMatchObject({ level: 'info' });
   });
+});
+
+test.each([
+  [false, true, 'ok', /on the disk/],
+  [true, false, 'ok', /several servers/],
+  [false, false, 'warn', /may be lost/],
+] as const)('of samples that are copied: %s, synced: %s, it says: %s', (isCopied, isSynced, level, seen) => {
+  const finding = powerFinding({ isCopied, isSynced });
+  expect(finding).toMatchObject({ level, seen: expect.stringMatching(seen) as string });
+  expect(finding.advice === undefined).toBe(level === 'ok');
 });
 
 const missing = missingForKafka();
@@ -218,6 +228,7 @@ describe.skipIf(missing !== undefined)(`on a broker${missing === undefined ? '' 
     for (const name of ['store', 'store clock', 'store rights', 'store schema', 'store version'])
       expect(of(name)).toMatchObject({ name, level: 'ok' });
     expect(of('store disk default')?.seen).toMatch(/GiB are free/);
+    expect(of('store power failure')).toMatchObject({ level: 'warn' });
     expect(of('ledger writer')).toMatchObject({ level: 'info', seen: 'nobody has written yet' });
     expect(await log.endPositions(['usage.well', 'usage-ledger'])).toEqual(before);
     expect(await groups()).not.toContain(GROUP);
