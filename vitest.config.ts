@@ -1,4 +1,5 @@
 import { configDefaults, defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** What one test and one hook of a suite may take. `.ci/run` holds the whole suite to its minutes. */
 interface Suite {
@@ -15,6 +16,22 @@ const SUITES: readonly Suite[] = [
   { name: 'integration', testTimeoutMs: 60_000, hookTimeoutMs: 120_000 },
   { name: 'e2e', testTimeoutMs: 180_000, hookTimeoutMs: 180_000 },
 ];
+
+/** Files that take minutes, the longest first: begun last, one of them would leave a core without work. */
+const LONGEST = [
+  ...['property/late-facts', 'simulation/crash-at-every-call', 'simulation/worlds-', 'property/worlds-in-'],
+  ...['vectors/pipeline', 'unit/aggregator/aggregator', 'unit/repository', 'property/worlds'],
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification): number => {
+      const found = LONGEST.findIndex((name) => moduleId.includes(`/test/${name}`));
+      return found === -1 ? LONGEST.length : found;
+    };
+    return (await super.sort(files)).toSorted((a, b) => place(a) - place(b));
+  }
+}
 
 function project(suite: Suite): TestProjectInlineConfiguration {
   return {
@@ -44,6 +61,7 @@ export default defineConfig(({ mode }) => {
       // A test that waits for nothing, retries or is left `.only` hides what it should show.
       allowOnly: false,
       retry: 0,
+      sequence: { sequencer: LongestFirst },
       teardownTimeout: 10_000,
       projects: SUITES.map(project),
     },
