@@ -2,10 +2,11 @@
  * Between the scrapes and the log: a buffer in memory that is emptied in order.
  *
  * Input: the records of a scrape. Output: the same records, durable in the log. Guarantee: a record leaves
- * the buffer only when the log has it, or is reported as lost: refused for good by the log, or still there
- * when a stop has waited long enough. While the log is away the records wait and appends are tried again;
- * once they are more than the limit, `isFull` tells the scrapes to pause. A crash loses what is buffered; the
- * counters of the next scrape contain it, and the gap shows as missing `up`.
+ * the buffer only when the log has it, or is reported as lost: no log can take it (METER_INPUT_UNREADABLE),
+ * or it is still there when a stop has waited long enough. While the log is away, or refuses this process
+ * (its login, its rights, its topic), the records wait and appends are tried again; once they are more than
+ * the limit, `isFull` tells the scrapes to pause. A crash loses what is buffered; the counters of the next
+ * scrape contain it, and the gap shows as missing `up`.
  */
 import type { LogAppend, SampleLog } from '../../core/eventlog/sample-log.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
@@ -112,7 +113,7 @@ export class Outbox {
   private async failed(records: readonly LogAppend[], error: unknown): Promise<void> {
     if (this.deadline.signal.aborted) return;
     const { topic } = this.config;
-    const isRefused = error instanceof MeteringError && !error.retryable;
+    const isRefused = error instanceof MeteringError && error.code === 'METER_INPUT_UNREADABLE';
     if (isRefused && records.length === 1) {
       this.lose(1, 'refused', error);
       return;

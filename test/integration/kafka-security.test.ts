@@ -14,6 +14,7 @@ import { KafkaBroker } from '../support/kafka-broker.ts';
 import { makeCertificates, type Certificates } from '../support/kafka/certificates.ts';
 import { missingForKafka } from '../support/kafka/jars.ts';
 import { kafkaLog, newName } from '../support/kafka/kafka-log.ts';
+import { API, Meddler } from '../support/kafka/meddler.ts';
 
 const missing = missingForKafka();
 const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } = kafkajs;
@@ -140,6 +141,63 @@ describe.skipIf(missing !== undefined)(`on a broker${missing === undefined ? '' 
           'Kafka: describe usage.any as User:plainly: Request is not valid given the current SASL state; ' +
           'no login is expected at this port; check brokers and sasl',
       });
+    });
+  });
+
+  describe('a login that fails', () => {
+    /** The broker's own answer to wrong credentials: code 58, a text, no bytes, no lifetime. */
+    const wrong = Buffer.concat([
+      Buffer.from([0, 58, 0, 5]),
+      Buffer.from('wrong'),
+      Buffer.alloc(4),
+      Buffer.alloc(8),
+    ]);
+    let meddler: Meddler;
+
+    beforeAll(async () => {
+      meddler = await Meddler.start();
+      meddler.leadTo(Number(broker.saslAddress.split(':')[1]));
+    });
+    afterEach(() => (meddler.meddling = () => undefined));
+    afterAll(() => meddler.close());
+
+    function meddleWithLogin(answer: Buffer | 'break'): void {
+      meddler.meddling = ({ api }) => (api === API.saslAuthenticate ? answer : undefined);
+    }
+
+    test.each([
+      ['PLAIN', 'plainly'],
+      ['SCRAM-SHA-512', 'large'],
+    ] as const)('for a lost connection (%s) is to be tried again', async (mechanism, user) => {
+      const log = open(meddler.address, login(mechanism, user));
+      meddleWithLogin('break');
+      await expect(log.checkTopics(['usage.any'])).rejects.toMatchObject({
+        code: 'METER_LOG_UNAVAILABLE',
+        retryable: true,
+        message: expect.stringContaining('it is tried again') as string,
+      });
+    });
+
+    test('refuses appends until it is mended, and no longer', async () => {
+      const topic = newName();
+      await kafkaLogs().ensureTopics([topic]);
+      const log = open(meddler.address, login('PLAIN', 'plainly'));
+      // Asks over a connection of its own, which stays.
+      await log.endPositions([topic]);
+      const append = (): Promise<void> =>
+        log.append([{ topic, timestampMs: Date.now(), key: null, value: Buffer.from('x') }]);
+      meddleWithLogin(wrong);
+      const refused = {
+        code: 'METER_LOG_UNAVAILABLE',
+        retryable: false,
+        message: expect.stringContaining('check the mechanism, name and password') as string,
+      };
+      await expect(append()).rejects.toMatchObject(refused);
+      await expect(append()).rejects.toMatchObject(refused);
+      meddler.meddling = () => undefined;
+      await append();
+      const ends = await log.endPositions([topic]);
+      expect(ends.reduce((sum, { next }) => sum + next, 0n)).toBe(1n);
     });
   });
 

@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
+import { MeteringError } from '../../core/runtime/errors.ts';
 import { encodeWrite1, encodeWrite2, snappy } from '../support/remote-write.ts';
 import { OTHER_TOKEN, post, postWrite, startReceiver, stopReceivers, TOKEN } from '../support/receiver.ts';
 
@@ -269,6 +270,20 @@ describe('much at once', () => {
     open();
     // It landed after all: the sender sends again, and the set of samples takes it once.
     await expect.poll(async () => (await rows()).length).toBe(1);
+  });
+
+  it('is answered with 503 where the log refuses the receiver: a person mends that, and senders keep it', async () => {
+    let isMended = false;
+    const beforeAppend = async (): Promise<void> => {
+      if (!isMended) throw new MeteringError('METER_LOG_UNAVAILABLE', 'no right to append');
+    };
+    const { url, rows, of } = await startReceiver({ beforeAppend });
+    const answer = await postWrite(url, ONE, '2.0');
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '5']);
+    expect(of('pushRefused')).toMatchObject([{ reason: 'log_away', status: 503 }]);
+    isMended = true;
+    expect((await postWrite(url, ONE, '2.0')).status).toBe(204);
+    expect(await rows()).toHaveLength(1);
   });
 
   it('that is under way when the receiver stops is appended and answered', async () => {

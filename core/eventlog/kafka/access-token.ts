@@ -12,6 +12,8 @@ import type { SaslConfig } from './config.ts';
 const EARLY_MS = 30_000;
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 1024 * 1024;
+/** What a proxy says while the endpoint is away, and an endpoint that is asked too often or too early. */
+const MOMENTARY = [404, 408, 425, 429];
 
 const answerSchema = z.object({ access_token: z.string().min(1), expires_in: z.number().positive() });
 
@@ -49,8 +51,10 @@ export class AccessToken {
     const { status, body } = await post(tokenUrl, this.#form(), tokenCaFile).catch((cause: unknown) => {
       throw unavailable(tokenUrl, cause instanceof Error ? cause.message : 'no answer', cause);
     });
-    if (status !== 200)
-      throw status >= 500 ? unavailable(tokenUrl, `status ${status}`) : denied(tokenUrl, status);
+    if (status !== 200) {
+      const isMomentary = status >= 500 || MOMENTARY.includes(status);
+      throw isMomentary ? unavailable(tokenUrl, `status ${status}`) : denied(tokenUrl, status);
+    }
     const answer = answerSchema.safeParse(parsed(body));
     if (!answer.success) throw denied(tokenUrl, status);
     const { access_token: value, expires_in: seconds } = answer.data;

@@ -120,7 +120,7 @@ export class KafkaAppender {
       messages: request.filter((placed) => placed.topic === topic).map(({ message }) => message),
     }));
     const compression = COMPRESSION[this.#config.compression];
-    const connecting = (this.#producer ??= this.#connect());
+    const connecting = this.#connected();
     try {
       const producer = await connecting;
       const answer = await producer.sendBatch({
@@ -141,6 +141,17 @@ export class KafkaAppender {
     }
   }
 
+  /** One that could not be made is not kept, whatever the fault: a person may mend it while this runs. */
+  #connected(): Promise<Producer> {
+    if (this.#producer !== undefined) return this.#producer;
+    const connecting = this.#connect();
+    this.#producer = connecting;
+    connecting.catch(() => {
+      if (this.#producer === connecting) this.#producer = undefined;
+    });
+    return connecting;
+  }
+
   async #connect(): Promise<Producer> {
     const { kafka, attend } = this.#deps.clients.create();
     const producer = kafka.producer({
@@ -150,7 +161,12 @@ export class KafkaAppender {
       createPartitioner: Partitioners.DefaultPartitioner,
     });
     attend(producer);
-    await producer.connect();
+    try {
+      await producer.connect();
+    } catch (error) {
+      void producer.disconnect().catch(() => undefined);
+      throw error;
+    }
     return producer;
   }
 }

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
 
-import kafkajs, { type Kafka, type KafkaConfig, type SASLOptions } from 'kafkajs';
+import kafkajs, { type Kafka, type KafkaConfig, type Mechanism } from 'kafkajs';
 
 import type { Clock } from '../../runtime/clock.ts';
 import { invariant, MeteringError } from '../../runtime/errors.ts';
 import { AccessToken } from './access-token.ts';
 import type { KafkaLogConfig, SaslConfig, SslConfig } from './config.ts';
 import type { ConnectionWatch } from './connection-watch.ts';
+import { loginBy } from './login.ts';
 import { Sockets } from './sockets.ts';
 
 /** The library's own is a second, which a TLS handshake with a busy broker can take. */
@@ -72,7 +73,7 @@ export class KafkaClients {
       logCreator: watch.logCreator,
       socketFactory: sockets.factory,
       ...(ssl === undefined ? {} : { ssl: tlsOptions(ssl) }),
-      ...(sasl === undefined ? {} : { sasl: this.#saslOptions(sasl) }),
+      ...(sasl === undefined ? {} : { sasl: this.#login(sasl) }),
     };
     const attend = (asking: Asking): void => {
       asking.on(asking.events.REQUEST, ({ payload }) => watch.answered(payload.broker));
@@ -81,23 +82,21 @@ export class KafkaClients {
     return { kafka: new kafkajs.Kafka(config), attend };
   }
 
-  #saslOptions(sasl: SaslConfig): SASLOptions {
+  #login(sasl: SaslConfig): Mechanism {
     const { mechanism, username = '', password } = sasl;
     const login = { username, password: password?.reveal() ?? '' };
     switch (mechanism) {
       case 'PLAIN':
-        return { mechanism: 'plain', ...login };
+        return loginBy({ mechanism: 'plain', ...login });
       case 'SCRAM-SHA-256':
-        return { mechanism: 'scram-sha-256', ...login };
+        return loginBy({ mechanism: 'scram-sha-256', ...login });
       case 'SCRAM-SHA-512':
-        return { mechanism: 'scram-sha-512', ...login };
+        return loginBy({ mechanism: 'scram-sha-512', ...login });
       case 'OAUTHBEARER': {
         const token = this.#token;
         invariant(token, 'OAUTHBEARER has its token endpoint');
-        return {
-          mechanism: 'oauthbearer',
-          oauthBearerProvider: async () => ({ value: await token.value() }),
-        };
+        const oauthBearerProvider = async () => ({ value: await token.value() });
+        return loginBy({ mechanism: 'oauthbearer', oauthBearerProvider });
       }
     }
   }

@@ -30,17 +30,20 @@ const PROTOCOL_FAULTS: ReadonlyMap<string, Fault> = new Map([
   ],
   ['INVALID_REQUIRED_ACKS', refused('the brokers do not take acks=all')],
   ['INVALID_TOPIC_EXCEPTION', refused('no topic can have this name; letters, digits, ".", "_" and "-"')],
-  [
-    'INVALID_TIMESTAMP',
-    refused('its time is further ahead than the brokers allow; set the clock of its sender'),
-  ],
   ['UNSUPPORTED_VERSION', refused('the brokers do not speak this version; run Kafka 2.1 or later')],
 ]);
 
 /** What decoding throws: of the library, by the bounds of a buffer, and of our codecs. */
 const UNREADABLE = ['RangeError', 'Undecodable'];
 
-const TOO_LARGE = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
+const SPLIT = 'raise max.message.bytes of the topic, or split the record';
+
+/** What is wrong with the record itself: nobody can take it, now or later. */
+const BAD_RECORD: ReadonlyMap<string, string> = new Map([
+  ['MESSAGE_TOO_LARGE', SPLIT],
+  ['RECORD_LIST_TOO_LARGE', SPLIT],
+  ['INVALID_TIMESTAMP', 'its time is further ahead than the brokers allow; set the clock of its sender'],
+]);
 
 /** A commit that fails with these came from a member that has lost its partitions, or is about to. */
 const REASSIGNED = ['FENCED_INSTANCE_ID', 'ILLEGAL_GENERATION', 'REBALANCE_IN_PROGRESS', 'UNKNOWN_MEMBER_ID'];
@@ -62,7 +65,11 @@ export function translateFault(error: unknown, attempt: Attempt): unknown {
   const cause = rootCause(error);
   if (!(cause instanceof Error) || !isOfTheLibrary(cause)) return cause;
   const type = protocolType(cause);
-  if (type !== undefined && TOO_LARGE.includes(type)) return tooLarge(cause, attempt);
+  const badRecord = type === undefined ? undefined : BAD_RECORD.get(type);
+  if (badRecord !== undefined) {
+    const text = `Kafka: ${attempt.operation}: ${cause.message}; ${badRecord}`;
+    return new MeteringError('METER_INPUT_UNREADABLE', text, { cause });
+  }
   const { retryable, advice, what = cause.message } = faultOf(cause, type, attempt);
   const who = attempt.principal === undefined ? '' : ` as ${attempt.principal}`;
   const message = `Kafka: ${attempt.operation}${who}: ${what}; ${advice}`;
@@ -128,11 +135,4 @@ function faultOf(cause: Error, type: string | undefined, { isGroupDenied }: Atte
       ? 'it is tried again; if it never works, check brokers and ssl'
       : 'it is tried again',
   };
-}
-
-function tooLarge(cause: Error, { operation }: Attempt): MeteringError {
-  const advice = 'raise max.message.bytes of the topic, or split the record';
-  return new MeteringError('METER_INPUT_UNREADABLE', `Kafka: ${operation}: ${cause.message}; ${advice}`, {
-    cause,
-  });
 }

@@ -14,7 +14,8 @@ function record(text: string, bytes = 10): LogAppend {
 }
 
 const unavailable = () => new MeteringError('METER_LOG_UNAVAILABLE', 'away', { retryable: true });
-const refusal = () => new MeteringError('METER_LOG_UNAVAILABLE', 'too large', { retryable: false });
+const unreadable = () => new MeteringError('METER_INPUT_UNREADABLE', 'too large');
+const refusal = () => new MeteringError('METER_LOG_UNAVAILABLE', 'no right to append');
 
 interface Setup {
   readonly bufferBytes?: number;
@@ -85,10 +86,32 @@ describe('Outbox', () => {
     expect(landed()).toEqual(['a']);
   });
 
-  it('loses only the record that the log refuses for good, and reports it', async () => {
+  it('keeps everything while the log refuses who appends, and says so, until a person has mended it', async () => {
+    let attempts = 0;
+    const { outbox, landed, facts } = setUp({
+      bufferBytes: 25,
+      beforeAppend: () => {
+        if (++attempts <= 3) throw refusal();
+      },
+    });
+    outbox.add([record('a'), record('b'), record('c')]);
+    expect(outbox.isFull).toBe(true);
+    await facts.until('recordsAppended', 1);
+    expect(landed()).toEqual(['a', 'b', 'c']);
+    expect(facts.of('appendFailed')).toMatchObject([{ records: 3 }, { records: 3 }, { records: 3 }]);
+    expect(facts.of('recordsLost')).toEqual([]);
+    attempts = 0;
+    outbox.add([record('alone')]);
+    await facts.until('recordsAppended', 2);
+    expect(landed()).toEqual(['a', 'b', 'c', 'alone']);
+    expect(facts.of('recordsLost')).toEqual([]);
+    await outbox.stop(0);
+  });
+
+  it('loses only the record that no log can take, and reports it', async () => {
     const { outbox, landed, facts } = setUp({
       beforeAppend: (records) => {
-        if (records.some(({ value }) => value.length > 100)) throw refusal();
+        if (records.some(({ value }) => value.length > 100)) throw unreadable();
       },
     });
     outbox.add([record('a'), record('b', 101), record('c')]);

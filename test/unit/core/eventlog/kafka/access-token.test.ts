@@ -56,6 +56,11 @@ describe('the token of a service account', () => {
     ['a refusal', { status: 401, body: '{}' }, false, 'gives no token (status 401)'],
     ['no JSON', { status: 200, body: 'not JSON' }, false, 'gives no token (status 200)'],
     ['no end', { status: 200, body: '{"access_token":"a"}' }, false, 'gives no token (status 200)'],
+    ['none from here', { status: 403, body: '' }, false, 'gives no token (status 403)'],
+    ['nothing behind a proxy', { status: 404, body: '' }, true, 'does not answer (status 404)'],
+    ['too slow a request', { status: 408, body: '' }, true, 'does not answer (status 408)'],
+    ['too early a request', { status: 425, body: '' }, true, 'does not answer (status 425)'],
+    ['too many requests', { status: 429, body: '' }, true, 'does not answer (status 429)'],
     ['a fault of the server', { status: 503, body: '' }, true, 'does not answer (status 503)'],
     [
       'far too much',
