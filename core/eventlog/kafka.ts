@@ -7,6 +7,7 @@ import { KafkaClients } from './kafka/client.ts';
 import { registerCodecs } from './kafka/codecs.ts';
 import type { KafkaLogConfig } from './kafka/config.ts';
 import { ConnectionWatch } from './kafka/connection-watch.ts';
+import { boundAnswers } from './kafka/decode-messages.ts';
 import { KafkaGroupConsumer } from './kafka/group-consumer.ts';
 import { calmRequestQueues } from './kafka/request-queues.ts';
 import { Topics, type TopicProblem } from './kafka/topics.ts';
@@ -50,6 +51,7 @@ export class KafkaLog implements SampleLog {
   /** Connects when it is first needed. */
   constructor(config: KafkaLogConfig, deps: KafkaLogDeps) {
     registerCodecs(config.maxUnpackedBytes);
+    boundAnswers(config.fetch.bufferBytes);
     calmRequestQueues();
     const watch = new ConnectionWatch(deps.facts);
     const clients = new KafkaClients(config, { clock: deps.clock, watch });

@@ -7,6 +7,7 @@ import type { KafkaLog } from '../../core/eventlog/kafka.ts';
 import type { LogConsumer, LogPosition, LogRecord } from '../../core/eventlog/sample-log.ts';
 import type { ConfigTree } from '../../core/runtime/config.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
+import { batchOf, produceBatch, ZSTD } from '../support/kafka/batches.ts';
 import { missingForKafka } from '../support/kafka/jars.ts';
 import { produceByJava, valueOf, type JavaCodec } from '../support/kafka/java-producer.ts';
 import { kafkaLog, newName, record, text, ToldFacts, topicOf } from '../support/kafka/kafka-log.ts';
@@ -333,6 +334,65 @@ describe.skipIf(missing !== undefined)(`on a broker${missing === undefined ? '' 
         expect(told).toEqual([{ topic, partition: 0, offset: 1n, records: 2, reason }]);
       },
     );
+
+    /** One batch, of now. */
+    async function produceAtOnce(topic: string, records: number, bytes: number): Promise<void> {
+      const batch = batchOf({ records, bytes, codec: ZSTD, times: [Date.now(), Date.now()] });
+      await produceBatch(broker.address, topic, batch);
+    }
+
+    test('a batch of 200,000 tiny records is read to its end, and the partition goes on', async () => {
+      const log = open();
+      const topic = await topicOf(log);
+      await produceAtOnce(topic, 200_000, 10);
+      await log.append([record(topic, 'after')]);
+      const reader = await log.consumer({ group: newName('group'), topics: [topic] });
+      const records = await pollCount(reader, 200_001);
+      expect(records.findIndex(({ offset }, index) => offset !== BigInt(index))).toBe(-1);
+      expect(records.slice(-2).map(text)).toEqual(['xxxxxxxxxx', 'after']);
+      await reader.commit(positionsOf(records));
+      expect(facts.of('logBatchUnreadable')).toEqual([]);
+    });
+
+    test('a batch of more records than are read is told, stands as its first and last, and is passed', async () => {
+      const log = open();
+      const topic = await topicOf(log);
+      await produceAtOnce(topic, 250_001, 0);
+      await log.append([record(topic, 'after')]);
+      const reader = await log.consumer({ group: newName('group'), topics: [topic] });
+      const records = await pollCount(reader, 3);
+      expect(records.map(({ offset }) => offset)).toEqual([0n, 250_000n, 250_001n]);
+      expect(text(records[2]!)).toBe('after');
+      const reason = expect.stringMatching(/^a batch of 250001 records, of which 250000 are read/) as string;
+      expect(facts.of('logBatchUnreadable')).toEqual([
+        { topic, partition: 0, offset: 0n, records: 2, reason },
+      ]);
+      await reader.commit(positionsOf(records));
+    });
+
+    test('many small batches that unpack to much are not unpacked at once, and all of them are read', async () => {
+      const mib = 1024 * 1024;
+      const log = open({ compression: 'zstd', fetch: { bufferBytes: 16 * mib } });
+      const topic = await topicOf(log);
+      const values = Buffer.alloc(8 * mib);
+      for (let n = 0; n < 60; n++) await log.append([record(topic, values)]);
+      const held = (): number => process.memoryUsage().arrayBuffers;
+      const before = held();
+      let most = 0;
+      const watch = setInterval(() => (most = Math.max(most, held() - before)), 5);
+      const reader = await log.consumer({ group: newName('group'), topics: [topic] });
+      const offsets: bigint[] = [];
+      while (offsets.length < 60) {
+        const records = await reader.poll({ maxBytes: 1, waitMs: LONG_MS });
+        expect(records.length).toBeGreaterThan(0);
+        offsets.push(...records.map(({ offset }) => offset));
+        // As a store that takes its time.
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      clearInterval(watch);
+      expect(offsets).toEqual(Array.from({ length: 60 }, (_, n) => BigInt(n)));
+      expect(most).toBeLessThan(240 * mib);
+    });
 
     test('a batch whose header is damaged stops the reader with a name', async () => {
       const log = open();

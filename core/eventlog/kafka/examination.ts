@@ -11,6 +11,7 @@ import { KafkaClients } from './client.ts';
 import { registerCodecs } from './codecs.ts';
 import type { KafkaLogConfig } from './config.ts';
 import { ConnectionWatch } from './connection-watch.ts';
+import { boundAnswers } from './decode-messages.ts';
 import { translateFault } from './faults.ts';
 import { lagFinding } from './lag.ts';
 import { Probes } from './probes.ts';
@@ -40,6 +41,7 @@ export async function examineKafka(
   deps: ExaminationDeps,
 ): Promise<readonly Finding[]> {
   registerCodecs(config.maxUnpackedBytes);
+  boundAnswers(config.fetch.bufferBytes);
   calmRequestQueues();
   const brokers = await examineBrokers(config, deps);
   if (!brokers.some(({ level }) => level === 'ok')) {

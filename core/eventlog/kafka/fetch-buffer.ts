@@ -1,9 +1,17 @@
+import type { IHeaders } from 'kafkajs';
+
 import type { LogRecord } from '../sample-log.ts';
 
 /** A poll ends here even if its bytes are not used up: tiny records would make an endless batch. */
 const MAX_POLL_RECORDS = 10_000;
 /** What a record takes beside its bytes, roughly. */
 const RECORD_BYTES = 256;
+
+interface Held {
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers?: Readonly<Record<string, Uint8Array>> | IHeaders;
+}
 
 interface Queue {
   records: LogRecord[];
@@ -33,7 +41,7 @@ export class FetchBuffer {
     if (queue === undefined) this.#queues.set(source, (queue = { records: [], taken: 0 }));
     for (const record of records) {
       queue.records.push(record);
-      this.#bytes += bytesOf(record);
+      this.#bytes += messageBytes(record);
     }
   }
 
@@ -41,7 +49,7 @@ export class FetchBuffer {
   drop(source: string): void {
     const queue = this.#queues.get(source);
     if (queue === undefined) return;
-    for (const record of queue.records.slice(queue.taken)) this.#bytes -= bytesOf(record);
+    for (const record of queue.records.slice(queue.taken)) this.#bytes -= messageBytes(record);
     this.#queues.delete(source);
   }
 
@@ -67,7 +75,7 @@ export class FetchBuffer {
         if (isFull && batch.length > 0) return batch;
         batch.push(record);
         left -= record.value.length;
-        this.#bytes -= bytesOf(record);
+        this.#bytes -= messageBytes(record);
         record = queue.records[++queue.taken];
       }
       this.#queues.delete(source);
@@ -76,6 +84,10 @@ export class FetchBuffer {
   }
 }
 
-function bytesOf({ key, value }: LogRecord): number {
-  return value.length + (key?.length ?? 0) + RECORD_BYTES;
+/** What a record takes, roughly, as the library has it or as it waits here. */
+export function messageBytes({ key, value, headers = {} }: Held): number {
+  let bytes = RECORD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
+  for (const name in headers)
+    bytes += [headers[name] ?? ''].flat().reduce((sum, { length }) => sum + length, 0);
+  return bytes;
 }

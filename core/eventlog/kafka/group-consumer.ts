@@ -294,15 +294,17 @@ export class KafkaGroupConsumer implements LogConsumer {
   }
 
   #tellUnreadable(records: readonly LogRecord[]): void {
-    const reasons = new Map<string, LogRecord[]>();
+    const counts = new Map<string, { readonly first: LogRecord; records: number }>();
     for (const record of records) {
       const reason = reasonUnreadable(record);
-      if (reason !== undefined) reasons.set(reason, [...(reasons.get(reason) ?? []), record]);
+      if (reason === undefined) continue;
+      const count = counts.get(reason);
+      if (count === undefined) counts.set(reason, { first: record, records: 1 });
+      else count.records++;
     }
-    for (const [reason, [first, ...others]] of reasons) {
-      if (first === undefined) continue;
+    for (const [reason, { first, records: count }] of counts) {
       const { topic, partition, offset } = first;
-      const unreadable = { topic, partition, offset, records: 1 + others.length, reason };
+      const unreadable = { topic, partition, offset, records: count, reason };
       this.#deps.facts.event('logBatchUnreadable', unreadable);
     }
   }

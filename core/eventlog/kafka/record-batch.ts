@@ -12,11 +12,17 @@ const MAGIC_AT = 16;
 const CRC_AT = 17;
 const ATTRIBUTES_AT = 21;
 const LAST_DELTA_AT = 23;
+const FIRST_TIME_AT = 27;
+const MAX_TIME_AT = 35;
 const COUNT_AT = 57;
 const MAGIC = 2;
+const CODEC_BITS = 0x7;
 
-/** More records than this a batch does not claim to hold unless its header is damaged as well. */
-const MAX_RECORDS = 1_000_000;
+/**
+ * Records of one batch that are read. Each takes some 500 bytes of memory, however small it is: as much in
+ * all as the bytes that a batch may unpack to. No sender has a reason to come near it.
+ */
+const MAX_RECORDS = 250_000;
 
 /** A record that stands for one that could not be unpacked carries the reason under this name. */
 export const UNREADABLE_HEADER = 'gh0stmeter-unreadable';
@@ -40,13 +46,46 @@ export function headerOf(packed: Buffer): BatchHeader {
   const length = batch.readInt32BE(LENGTH_AT);
   if (batch[MAGIC_AT] !== MAGIC || length !== batch.length - COUNTED_FROM)
     throw new Undecodable('packed records of another format than Kafka has had since 0.11');
-  const records = batch.readInt32BE(COUNT_AT);
-  if (records > MAX_RECORDS) throw new Undecodable(`a batch that claims to hold ${records} records`);
   return {
-    records,
+    records: batch.readInt32BE(COUNT_AT),
     lastOffsetDelta: batch.readInt32BE(LAST_DELTA_AT),
     isIntact: batch.readUInt32BE(CRC_AT) === crc32c(batch.subarray(ATTRIBUTES_AT)),
   };
+}
+
+/** True where these bytes of an answer begin with a batch. */
+export function isBatch(bytes: Buffer): boolean {
+  return bytes[MAGIC_AT] === MAGIC;
+}
+
+/** The batch that begins here; undefined where the answer ends before it does. */
+export function batchAt(bytes: Buffer, at: number): Buffer | undefined {
+  if (bytes.length - at < HEADER_BYTES) return undefined;
+  const length = COUNTED_FROM + bytes.readInt32BE(at + LENGTH_AT);
+  if (length < HEADER_BYTES) throw new Undecodable('a batch that is shorter than its own header');
+  return bytes.length - at < length ? undefined : bytes.subarray(at, at + length);
+}
+
+/**
+ * The batch itself, or where it holds more records than are read, another in its place: the same but for its
+ * records, of which only the first and the last are there, to be put in quarantine with the reason. It has
+ * the newest time of the batch: readers know by the newest time they saw that a log is still the same.
+ */
+export function withinBounds(batch: Buffer): Buffer {
+  const count = batch.readInt32BE(COUNT_AT);
+  if (count <= MAX_RECORDS) return batch;
+  const header = headerOf(batch.subarray(HEADER_BYTES));
+  checkPlaces(header);
+  const advice = 'let its sender put more into a record, or fewer records into a batch';
+  const reason = `a batch of ${count} records, of which ${MAX_RECORDS} are read at most; ${advice}`;
+  const deltas = [...new Set([0, header.lastOffsetDelta])];
+  const made = Buffer.concat([batch.subarray(0, HEADER_BYTES), recordsAt(deltas, reason)]);
+  made.writeInt32BE(made.length - COUNTED_FROM, LENGTH_AT);
+  made.writeInt16BE(made.readInt16BE(ATTRIBUTES_AT) & ~CODEC_BITS, ATTRIBUTES_AT);
+  made.copy(made, FIRST_TIME_AT, MAX_TIME_AT, MAX_TIME_AT + 8);
+  made.writeInt32BE(deltas.length, COUNT_AT);
+  made.writeUInt32BE(crc32c(made.subarray(ATTRIBUTES_AT)), CRC_AT);
+  return made;
 }
 
 /**
@@ -54,15 +93,25 @@ export function headerOf(packed: Buffer): BatchHeader {
  * in quarantine with the reason and the partition goes on.
  */
 export function recordsInPlace(header: BatchHeader, reason: string): Buffer {
-  const { records, lastOffsetDelta, isIntact } = header;
-  // Damage may be in these two as well, and a reader that went too far would pass over good records.
+  checkPlaces(header);
+  const { records, lastOffsetDelta } = header;
+  const deltas = Array.from({ length: records }, (_, index) =>
+    index === records - 1 ? lastOffsetDelta : index,
+  );
+  return recordsAt(deltas, reason);
+}
+
+/** Damage may be in these two as well, and a reader that went too far would pass over good records. */
+function checkPlaces({ records, lastOffsetDelta, isIntact }: BatchHeader): void {
   if (!isIntact && lastOffsetDelta !== records - 1)
     throw new Undecodable('a damaged batch that does not say how many records it holds');
+}
+
+function recordsAt(offsetDeltas: readonly number[], reason: string): Buffer {
   const text = Buffer.from(reason, 'utf8');
   const value = Buffer.concat([NEVER_A_MESSAGE, text]);
   const name = Buffer.from(UNREADABLE_HEADER, 'utf8');
-  const made = Array.from({ length: records }, (_, index) => {
-    const offsetDelta = index === records - 1 ? lastOffsetDelta : index;
+  const made = offsetDeltas.map((offsetDelta) => {
     const record = Buffer.concat([
       // Attributes, and no distance from the batch's first timestamp.
       Buffer.from([0, 0]),
