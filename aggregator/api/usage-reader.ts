@@ -133,13 +133,14 @@ export class StoreUsageReader implements UsageReader {
     scope: TenantScope,
     request: SumsRequest<Key>,
   ): Promise<readonly SumsRow<Key>[]> {
-    const { groupBy, limit } = request;
+    const { groupBy, limit, limitBy = [] } = request;
     if (isNothing(request)) return [];
     const list = columnList(columnsOf(groupBy));
+    const by = limitBy.length === 0 ? '' : ` BY ${columnsOf(limitBy).join(', ')}`;
     const rows = await this.#sums<SumRow>(scope, request, ({ sql, parameters }) => {
       return {
         sql: `SELECT window${list}, toString(amount) AS value, revision
-          FROM (${sql}) ORDER BY window${list} LIMIT {limit:UInt32}`,
+          FROM (${sql}) ORDER BY window${list} LIMIT {limit:UInt32}${by}`,
         parameters: { ...parameters, limit },
       };
     });

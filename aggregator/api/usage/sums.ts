@@ -36,8 +36,9 @@ export interface SumsRequest<Key extends SumsKey> {
   readonly standing: Pick<Standing, 'open' | 'unsure' | 'versions'>;
   /** Of the groups only these. */
   readonly chosen?: readonly Group[] | undefined;
-  /** At most this many rows come back. */
+  /** At most this many rows come back: in all, or for each of the values of `limitBy`. */
   readonly limit: number;
+  readonly limitBy?: readonly Key[];
 }
 
 export interface SumsRow<Key extends SumsKey> {

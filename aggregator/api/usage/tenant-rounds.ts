@@ -3,8 +3,11 @@
  * being read are answered together by the next. Fifty portals that look at their month at once cost what a
  * few would.
  *
- * Each is given the rows of the one tenant that it may read and asked for, and of no other.
+ * Each is given the rows of the one tenant that it may read and asked for, and of no other, and as many as if
+ * it had asked alone: of a limit of two, one with five rows gets two, and one with one row that one. What is
+ * too much together is read one by one, so nobody is refused for what another one asked.
  */
+import { MeteringError } from '../../../core/runtime/errors.ts';
 import type { TenantScope } from '../identity/access.ts';
 import type { UsageRequest, UsageSum } from '../usage-reader.ts';
 import type { Dimension, Group } from './dimensions.ts';
@@ -13,8 +16,8 @@ import type { SumsRequest, SumsRow } from './sums.ts';
 
 /** Tenants and meters of one statement. */
 const AT_ONCE = 200;
-/** What a limit of the store can be: a larger one would wrap, and rows be missing. */
-const MOST_ROWS = 2 ** 32 - 1;
+/** Of those that are read one by one, so many at once: one that takes long does not hold up the others. */
+const LANES = 4;
 
 /** What reads sums of several tenants and meters at once. */
 export interface SumsReader {
@@ -64,20 +67,32 @@ export class TenantRounds {
 
   async #run(key: string, { waiting }: Shape, request: RoundRequest): Promise<void> {
     while (waiting.length > 0) {
-      const round = waiting.splice(0, AT_ONCE);
-      try {
-        const read = await this.#read(round, request);
-        for (const one of round) one.resolve(read.get(placeOf(one)) ?? []);
-      } catch (error) {
-        for (const { reject } of round) reject(error);
-      }
+      await this.#answer(waiting.splice(0, AT_ONCE), request);
     }
     this.#shapes.delete(key);
   }
 
+  async #answer(round: readonly Waiting[], request: RoundRequest): Promise<void> {
+    try {
+      const read = await this.#read(round, request);
+      for (const one of round) one.resolve(read.get(placeOf(one)) ?? []);
+    } catch (error) {
+      if (round.length > 1 && isTooMuch(error)) await this.#answerOneByOne(round, request);
+      else for (const { reject } of round) reject(error);
+    }
+  }
+
+  async #answerOneByOne(round: readonly Waiting[], request: RoundRequest): Promise<void> {
+    const left = round.values();
+    const lane = async (): Promise<void> => {
+      for (const one of left) await this.#answer([one], request);
+    };
+    await Promise.all(Array.from({ length: LANES }, lane));
+  }
+
   async #read(
     round: readonly Waiting[],
-    { tenant: _, meter: __, filters, groupBy, limit, ...asked }: RoundRequest,
+    { tenant: _, meter: __, filters, groupBy, ...asked }: RoundRequest,
   ): Promise<SumsByPlace> {
     const tenants = [...new Set(round.map(({ tenant }) => tenant))].sort();
     const meters = [...new Set(round.map(({ meter }) => meter))].sort();
@@ -87,11 +102,19 @@ export class TenantRounds {
         ...asked,
         groupBy: roundKeys(groupBy),
         filters: { ...filters, tenant: tenants, meter: meters },
-        limit: Math.min(limit * tenants.length * meters.length, MOST_ROWS),
+        limitBy: ['meter', 'tenant'],
       },
     );
     return sumsByPlace(groupBy, sums);
   }
+}
+
+/** Less may be read where all of it may not. */
+function isTooMuch(error: unknown): boolean {
+  return (
+    error instanceof MeteringError &&
+    (error.code === 'METER_QUERY_TIMEOUT' || error.code === 'METER_QUERY_LIMIT')
+  );
 }
 
 /** Of a meter and a tenant, in the order of windows, then groups. */
