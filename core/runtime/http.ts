@@ -1,4 +1,5 @@
 /** What every listener of the program does alike: how it listens, what is told of requests, how it leaves. */
+import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -32,6 +33,12 @@ export function urlOf(app: FastifyInstance): string {
 /** The pattern, not the path: paths would be as many time series as callers can think of. */
 export function routeOf(request: FastifyRequest): string {
   return request.routeOptions.url ?? 'unknown';
+}
+
+/** When it was answered or whoever asked has gone: that is announced once, and may have been before this. */
+export function onceClosed(response: ServerResponse, then: () => void): void {
+  if (response.closed) then();
+  else response.once('close', then);
 }
 
 /** A fact for each request that was answered, in the trace of whoever made it. */

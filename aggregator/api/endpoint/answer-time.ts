@@ -8,6 +8,7 @@ import type { ServerResponse } from 'node:http';
 
 import type { Clock } from '../../../core/runtime/clock.ts';
 import { MeteringError } from '../../../core/runtime/errors.ts';
+import { onceClosed } from '../../../core/runtime/http.ts';
 
 export interface AnswerTime {
   /** The machine's, in which callers wait. */
@@ -27,7 +28,7 @@ export async function inTime<T>(
     ended.abort();
     over.abort();
   };
-  response.once('close', gone);
+  onceClosed(response, gone);
   const late = Promise.withResolvers<never>();
   clock.sleep(answerTimeoutMs, ended.signal).then(() => {
     if (ended.signal.aborted) return;

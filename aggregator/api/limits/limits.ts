@@ -12,7 +12,7 @@ import type { EventLoopDelay } from '../../../core/runtime/event-loop.ts';
 import type { FactFields, FactSink } from '../../../core/runtime/facts.ts';
 import { principalOf } from '../identity.ts';
 import { LOCAL_OPERATOR } from '../identity/identity.ts';
-import { routeOf } from '../../../core/runtime/http.ts';
+import { onceClosed, routeOf } from '../../../core/runtime/http.ts';
 import { sendProblem } from '../problem.ts';
 import type { LimitsConfig, RateConfig } from './config.ts';
 import { TokenBuckets, type Allowance } from './token-buckets.ts';
@@ -76,7 +76,7 @@ export class Limits {
         return this.#tooMany(request, reply, { allowance: soon, reason: 'at_once' });
       }
       this.#running.set(subject, running + 1);
-      reply.raw.once('close', () => this.#ended(subject));
+      onceClosed(reply.raw, () => this.#ended(subject));
       return undefined;
     });
   }

@@ -40,7 +40,11 @@ class NamedIdentity implements Identity {
   }
 }
 
-function api(config: Partial<ApiConfig>, usage: UsageReader['usage'] = async () => []): Api {
+function api(
+  config: Partial<ApiConfig>,
+  usage: UsageReader['usage'] = async () => [],
+  identity: Identity = new NamedIdentity(),
+): Api {
   const made = createApi(
     { port: 0, checkTimeoutMs: 1_000, host: '127.0.0.1', ...config },
     {
@@ -49,7 +53,7 @@ function api(config: Partial<ApiConfig>, usage: UsageReader['usage'] = async () 
       ...readersOf({ queryTimeoutMs: 1_000 }, { store: AWAY_STORE }),
       reader: { ...NOBODYS_USAGE, usage },
       checks: [],
-      identity: new NamedIdentity(),
+      identity,
       metricsText: async () => '',
     },
   );
@@ -158,6 +162,33 @@ describe('requests at once', () => {
     release();
     expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200]);
     await until(200);
+  });
+
+  test('of somebody who has gone while the token was checked make room', async () => {
+    let check: PromiseWithResolvers<undefined> | undefined = Promise.withResolvers<undefined>();
+    class SlowIdentity extends NamedIdentity {
+      override async authenticate(rawHeaders: readonly string[]): Promise<Authentication> {
+        await check?.promise;
+        return await super.authenticate(rawHeaders);
+      }
+    }
+    const one = api({ requestsPerIdentity: 1 }, undefined, new SlowIdentity());
+    const isHandled = Promise.withResolvers<undefined>();
+    one.app.addHook('preHandler', async () => isHandled.resolve(undefined));
+    await one.start();
+    const gone = new Promise<void>((resolve) =>
+      one.app.server.once('request', (_, { socket }) => {
+        socket?.once('close', () => resolve(nextTurn()));
+        client.destroy();
+      }),
+    );
+    const client = net.connect(Number(new URL(one.url).port), '127.0.0.1');
+    client.write('GET /api/v1/meters HTTP/1.1\r\nhost: a\r\nauthorization: Bearer alice\r\n\r\n');
+    await gone;
+    check.resolve(undefined);
+    check = undefined;
+    await isHandled.promise;
+    expect((await ask(one, 'alice')).status).toBe(200);
   });
 
   test('beyond what the store takes are 503 with a time to come again, and no fault of ours', async () => {
