@@ -21,7 +21,10 @@ export interface ReportRow {
   readonly group: Group;
   /** In the base unit; undefined where nothing was scraped. */
   readonly value: bigint | undefined;
-  /** The watermark of every cluster in question is past the window by the time a row takes to settle. */
+  /**
+   * Its periods are closed, or the watermark of every cluster in question is past the window by the time a
+   * row takes to settle.
+   */
   readonly complete: boolean;
   readonly coverage: Coverage;
   /** Of the periods that the window touches. */
@@ -187,8 +190,12 @@ function coverageOf(clusters: ByCluster | undefined, cluster: string | undefined
   );
 }
 
-/** A cluster that was asked for and never seen leaves the figure open; so does having no cluster. */
+/**
+ * A cluster that was asked for and never seen leaves the figure open; so does having no cluster. In a closed
+ * period nothing changes, however far its clusters were seen: it may have been closed without one of them.
+ */
 function isComplete(window: Window, group: Group, input: ReportInput): boolean {
+  if (window.endMs <= input.standing.closedBefore) return true;
   const clusters = group.cluster === undefined ? clustersIn(input) : [group.cluster];
   return clusters.length > 0 && clusters.every((cluster) => isSettled(window, cluster, input));
 }

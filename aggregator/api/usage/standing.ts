@@ -31,12 +31,12 @@ export interface Standing {
   readonly closedBefore: number;
   /** Of periods that are not closed; those that are not named are open. */
   readonly states: ReadonlyMap<Period, PeriodState>;
-  /** Of every cluster that has been rolled up: its newest successful scrape, ms. */
+  /** Of every cluster that was seen: its newest successful scrape that is rolled up, ms; 0 without one. */
   readonly watermarks: ReadonlyMap<string, number>;
 }
 
-/** How far a roll-up may be behind what has come in, and its cluster still counts as seen. */
-const ROLL_UP_BEHIND_HOURS = 48;
+/** So many hours before the newest scrape are looked at first for one that is rolled up. */
+const LOOKED_AT_HOURS = 48;
 
 /** `versions` were read before. */
 export async function readStanding(
@@ -123,24 +123,48 @@ async function readStates(
 }
 
 /**
- * Looked for in the newest hour that is rolled up: a figure is never ahead of what stands behind it. A
- * cluster whose roll-up is further behind than that counts as not seen.
+ * Looked for in the newest hour that is rolled up: a figure is never ahead of what stands behind it. Mostly
+ * that is one of the newest that came in; of a cluster whose roll-up is further behind, all are looked at.
  */
 async function readRolledUp(store: UsageStore, options: ReadOptions): Promise<ReadonlyMap<string, number>> {
-  const rows = await store.rows<{ cluster: string; newest: string }>(
-    `SELECT cluster, toString(max(t)) AS newest FROM scrape
-     WHERE version = 2 AND (cluster, hour) IN (
-       SELECT cluster, max(hour) FROM coverage
-       WHERE expected_ms > 0 AND (cluster, hour) IN (
+  const rows = await store.rows<NewestRow>(
+    `SELECT cluster, toString(max(at)) AS newest FROM (
+       SELECT cluster, toInt64(0) AS at FROM watermark
+       UNION ALL
+       ${rolledUpScrapes(`(cluster, hour) IN (
          SELECT cluster, toDateTime(intDiv(newest_ms, 1000) - intDiv(newest_ms, 1000) % 3600
            - 3600 * arrayJoin(range({hours:UInt16})), 'UTC')
-         FROM (SELECT cluster, max(t) AS newest_ms FROM watermark GROUP BY cluster))
-       GROUP BY cluster)
+         FROM (SELECT cluster, max(t) AS newest_ms FROM watermark GROUP BY cluster))`)})
      GROUP BY cluster`,
-    { hours: ROLL_UP_BEHIND_HOURS },
+    { hours: LOOKED_AT_HOURS },
     options,
   );
-  return new Map(rows.map((row) => [row.cluster, Number(row.newest)]));
+  const newest = rows.map(newestIn);
+  const behind = newest.filter(([, at]) => at === 0).map(([cluster]) => cluster);
+  if (behind.length === 0) return new Map(newest);
+  const older = await store.rows<NewestRow>(
+    `SELECT cluster, toString(max(at)) AS newest
+     FROM (${rolledUpScrapes('cluster IN {behind:Array(String)}')}) GROUP BY cluster`,
+    { behind },
+    options,
+  );
+  return new Map([...newest, ...older.map(newestIn)]);
+}
+
+interface NewestRow {
+  readonly cluster: string;
+  readonly newest: string;
+}
+
+function newestIn({ cluster, newest }: NewestRow): readonly [string, number] {
+  return [cluster, Number(newest)];
+}
+
+/** Successful ones in the newest of these hours that is rolled up. */
+function rolledUpScrapes(hours: string): string {
+  return `SELECT cluster, t AS at FROM scrape
+       WHERE version = 2 AND (cluster, hour) IN (
+         SELECT cluster, max(hour) FROM coverage WHERE expected_ms > 0 AND ${hours} GROUP BY cluster)`;
 }
 
 /** The state of the periods that a window touches. */

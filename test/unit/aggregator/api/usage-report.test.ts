@@ -106,6 +106,15 @@ test('a window is complete when every cluster in question has passed it by the t
   expect(complete({})).toEqual([false, false]);
 });
 
+test('a window of closed periods is complete, whatever was seen of its clusters', () => {
+  const watermarks = new Map([['gone', 0]]);
+  for (const changes of [{ watermarks }, {}, { filters: { cluster: ['never-seen'] } }]) {
+    const report = input(changes);
+    const told = usageReport({ ...report, standing: { ...report.standing, closedBefore: 1500 } });
+    expect(told.map((row) => row.complete)).toEqual([true, false]);
+  }
+});
+
 test('coverage of a cluster is its own, of a sum that of all', () => {
   const coverage = [covered(0, 'a', 900), covered(0, 'b', 300)];
   const sums = [
