@@ -9,7 +9,13 @@ import type { UsageStore } from '../store/usage-store.ts';
 import type { TenantScope } from './identity/access.ts';
 import { tenantConditions, type TenantConditions } from './identity/tenant-conditions.ts';
 import type { Dimension, Filters, Group } from './usage/dimensions.ts';
-import { readStanding, totalsVersion, type Standing } from './usage/standing.ts';
+import {
+  readStanding,
+  readSumsStanding,
+  totalsVersion,
+  type Standing,
+  type SumsStanding,
+} from './usage/standing.ts';
 import { VersionReader } from './usage/versions.ts';
 import { columnList, coverageStatement, type Part, type Statement } from './usage/statements.ts';
 import {
@@ -36,7 +42,7 @@ export interface UsageRequest {
   readonly groupBy: readonly Dimension[];
   readonly filters: Filters;
   /** Read before: says which hours are read from where. */
-  readonly standing: Pick<Standing, 'open' | 'unsure' | 'versions'>;
+  readonly standing: SumsStanding;
   /** Of the groups only these. */
   readonly chosen?: readonly Group[] | undefined;
   /** At most this many rows come back. */
@@ -113,6 +119,12 @@ export class StoreUsageReader implements UsageReader {
     const mine = await this.clusters(scope);
     const watermarks = new Map([...standing.watermarks].filter(([cluster]) => mine.has(cluster)));
     return { ...standing, watermarks };
+  }
+
+  /** For sums alone. */
+  async sumsStanding(): Promise<SumsStanding> {
+    const versions = await this.#versions.read();
+    return await readSumsStanding(this.#store, versions, { timeoutMs: this.#config.queryTimeoutMs });
   }
 
   /** Those that the scope has something in. */

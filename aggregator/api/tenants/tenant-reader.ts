@@ -2,13 +2,14 @@
  * Tenants, and what they have used so far in a running window. Input: whose usage may be read. Output: what
  * is in the ledger of the window, and beside it what open hours have given until now. Nothing is written.
  *
- * Settled days are summed when they are settled, so a month of all tenants is a few rows for each.
+ * Sums are those of the query of a meter, of all meters at once, so both say the same.
  */
-import { DAY_MS } from '../../../core/metering/hour.ts';
-import { openHours } from '../../ledger/hour-marks.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
 import type { TenantScope } from '../identity/access.ts';
 import { tenantConditions } from '../identity/tenant-conditions.ts';
+import { keyOf } from '../usage/dimensions.ts';
+import { mergedSums } from '../usage/sums.ts';
+import { StoreUsageReader } from '../usage-reader.ts';
 
 export interface KnownTenant {
   readonly tenant: string;
@@ -27,7 +28,7 @@ export interface TenantUsage {
 }
 
 export interface TenantUsageRequest {
-  /** Whole days, or one hour. */
+  /** On quarters of an hour. */
   readonly fromMs: number;
   readonly toMs: number;
   readonly tenants?: readonly string[];
@@ -47,10 +48,12 @@ export interface TenantPage {
 
 export class StoreTenantReader implements TenantReader {
   readonly #store: UsageStore;
+  readonly #reader: StoreUsageReader;
   readonly #timeoutMs: number;
 
   constructor(config: { readonly queryTimeoutMs: number }, deps: { readonly store: UsageStore }) {
     this.#store = deps.store;
+    this.#reader = new StoreUsageReader(config, deps);
     this.#timeoutMs = config.queryTimeoutMs;
   }
 
@@ -68,62 +71,27 @@ export class StoreTenantReader implements TenantReader {
 
   async usage(scope: TenantScope, request: TenantUsageRequest): Promise<readonly TenantUsage[]> {
     const { fromMs, toMs, tenants } = request;
-    const { rows, parameters } = tenantConditions(scope);
-    const mine = [...rows, ...(tenants === undefined ? [] : ['tenant IN {asked:Array(String)}'])];
-    const isDays = fromMs % DAY_MS === 0 && toMs % DAY_MS === 0;
-    const marks = await openHours(this.#store, { timeoutMs: this.#timeoutMs });
-    const open = marks.filter(({ hour }) => hour >= fromMs && hour < toMs);
-    const found = await this.#store.rows<UsageRow>(
-      `SELECT toString(tenant) AS name, toString(meter) AS of, toString(sum(inLedger)) AS settled,
-         toString(sum(growing)) AS open
-       FROM (
-         ${isDays ? settledDays(mine) : settledHours(mine)}
-         UNION ALL
-         ${openParts(mine)}
-       )
-       GROUP BY tenant, meter ORDER BY name, of`,
-      {
-        ...parameters,
-        ...{ asked: tenants ?? [], first: fromMs / 1000, end: toMs / 1000 },
-        openClusters: open.map(({ cluster }) => cluster),
-        openHours: open.map(({ hour }) => hour / 1000),
-      },
-      { timeoutMs: this.#timeoutMs },
-    );
-    return found.map((row) => ({
-      ...{ tenant: row.name, meter: row.of, settled: BigInt(row.settled), open: BigInt(row.open) },
-    }));
+    const asked = {
+      windows: [{ startMs: fromMs, endMs: toMs }],
+      groupBy: KEYS,
+      filters: tenants === undefined ? {} : { tenant: tenants },
+      standing: await this.#reader.sumsStanding(),
+      limit: MOST_ROWS,
+    };
+    const [settled, open] = await Promise.all([
+      this.#reader.sums(scope, { ...asked, part: 'settled' }),
+      this.#reader.sums(scope, { ...asked, part: 'open' }),
+    ]);
+    const growing = new Map(open.map(({ group, value }) => [keyOf(KEYS, group), value]));
+    return mergedSums(KEYS, settled, open).flatMap(({ group, value }) => {
+      const { tenant = '', meter = '' } = group;
+      const ofOpen = growing.get(keyOf(KEYS, group)) ?? 0n;
+      // What the roll-up gives to nobody is settled for nobody.
+      return tenant === '' ? [] : [{ tenant, meter, settled: value - ofOpen, open: ofOpen }];
+    });
   }
 }
 
-interface UsageRow {
-  readonly name: string;
-  readonly of: string;
-  readonly settled: string;
-  readonly open: string;
-}
-
-function settledDays(mine: readonly string[]): string {
-  const range = `day >= toDate(toDateTime({first:Int64}, 'UTC'))
-    AND day < toDate(toDateTime({end:Int64}, 'UTC'))`;
-  return `SELECT tenant, meter, quantity AS inLedger, toInt256(0) AS growing
-    FROM usage_day FINAL WHERE ${[range, ...mine].join(' AND ')}`;
-}
-
-const HOURS = "hour >= toDateTime({first:Int64}, 'UTC') AND hour < toDateTime({end:Int64}, 'UTC')";
-
-function settledHours(mine: readonly string[]): string {
-  return `SELECT tenant, meter, toInt256(q0) + q1 + q2 + q3 AS inLedger, toInt256(0) AS growing
-    FROM usage_current FINAL WHERE ${[HOURS, ...mine].join(' AND ')}`;
-}
-
-/** An hour that is settled, and is to be settled again, counts as the ledger has it. */
-function openParts(mine: readonly string[]): string {
-  const isOpen = `(cluster, toUnixTimestamp(hour)) IN (
-      SELECT tupleElement(o, 1), toUInt32(tupleElement(o, 2)) FROM (
-        SELECT arrayJoin(arrayZip({openClusters:Array(String)}, {openHours:Array(UInt32)})) AS o))`;
-  const isNew = `(cluster, hour) NOT IN (SELECT DISTINCT cluster, hour FROM usage_current
-      WHERE ${HOURS} AND toUnixTimestamp(hour) IN {openHours:Array(UInt32)})`;
-  return `SELECT tenant, meter, toInt256(0) AS inLedger, toInt256(q0) + q1 + q2 + q3 AS growing
-    FROM usage_parts FINAL WHERE ${[HOURS, isOpen, isNew, "tenant != ''", ...mine].join(' AND ')}`;
-}
+const KEYS = ['tenant', 'meter'] as const;
+/** Of each tenant there are as many as meters. */
+const MOST_ROWS = 2 ** 32 - 1;

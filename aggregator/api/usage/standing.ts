@@ -54,6 +54,19 @@ export async function readStanding(
   };
 }
 
+/** Of the standing what sums are read by. */
+export type SumsStanding = Pick<Standing, 'open' | 'unsure' | 'versions'>;
+
+/** The same, without what is told beside sums. */
+export async function readSumsStanding(
+  store: UsageStore,
+  versions: Versions,
+  options: ReadOptions,
+): Promise<SumsStanding> {
+  const closedBefore = await readClosedBefore(store, options);
+  return { versions, ...(await readOpen(store, closedBefore, options)) };
+}
+
 export function totalsVersion(versions: Versions): string {
   return versions.of(['usage_day']);
 }

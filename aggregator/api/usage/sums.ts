@@ -17,7 +17,7 @@ import {
   type Group,
 } from './dimensions.ts';
 import { planSources, type Sources } from './sources.ts';
-import type { ClusterHour, Standing } from './standing.ts';
+import type { ClusterHour, SumsStanding } from './standing.ts';
 import { sumsStatement, type Part, type Statement } from './statements.ts';
 
 /** Meters are told apart like anything else. */
@@ -33,7 +33,7 @@ export interface SumsRequest<Key extends SumsKey> {
   readonly filters: Named;
   readonly part: Part;
   /** Says which hours are read from where. */
-  readonly standing: Pick<Standing, 'open' | 'unsure' | 'versions'>;
+  readonly standing: SumsStanding;
   /** Of the groups only these. */
   readonly chosen?: readonly Group[] | undefined;
   /** At most this many rows come back: in all, or for each of the values of `limitBy`. */
