@@ -1,6 +1,7 @@
 /** The ledger as a feed, on a real store: every entry once, for ever, to whom it belongs, and no sooner asked than told. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeCursor } from '../../aggregator/api/endpoint/cursor.ts';
+import { digestOf } from '../../aggregator/api/feed/ledger-reader.ts';
 import { PLACE_IN_LEDGER } from '../../aggregator/api/feed/list-ledger.ts';
 import { NO_QUARTERS, NOTHING, fingerprint, type LedgerEntry } from '../../aggregator/ledger/entry.ts';
 import type { PublicEntry } from '../../aggregator/ledger/public-entry.ts';
@@ -176,7 +177,26 @@ describe('a cursor', () => {
     expect(await answer(acme, ofAll)).toEqual(gone);
     expect(await answer(everything, ofAcme)).toEqual(gone);
     expect(await answer(await tokenOf('globex'), ofAcme)).toEqual(gone);
-    expect(await answer(await tokenOf('acme', 'globex'), ofAcme)).toEqual([200, undefined]);
+    expect(await answer(await tokenOf('acme'), ofAcme)).toEqual([200, undefined]);
+  });
+
+  test('is gone with the first organization or role that comes or goes, so that nothing is left out', async () => {
+    const before = await tokenOf('acme');
+    const kept = idsOf(await followed(before, { limit: 5_000 }));
+    const { next } = await endOf(before);
+    const viewer = { resource_access: { 'metering-api': { roles: ['metering-viewer'] } } };
+    const organization = { acme: BILLING, globex: viewer };
+    const beside = await server.userToken({ claims: { organization } });
+    // Of globex it reads no ledger.
+    expect(await page(beside, `?after=${next}`)).toEqual({ data: [], next, more: false });
+    const after = await tokenOf('acme', 'globex');
+    const gone = await get(after, `?after=${next}`);
+    expect([gone.statusCode, gone.json()]).toMatchObject([410, { code: 'METER_CURSOR_GONE' }]);
+    const both = await followed(after, { limit: 5_000 });
+    expect(new Set([...kept, ...idsOf(both)])).toEqual(
+      new Set(await idsInStore("tenant IN ('acme', 'globex')")),
+    );
+    expect((await get(before, `?after=${(await endOf(after)).next}`)).statusCode).toBe(410);
   });
 
   test('of another ledger is refused, rather than leaving out what it does not know', async () => {
@@ -187,14 +207,19 @@ describe('a cursor', () => {
     for (const [token, after] of [
       [everything, at('place', '3', id)],
       [everything, at('place', '99999999', third)],
-      [acme, at('entry', '496000', id, '0')],
+      [acme, at('entry', '496000', id, '0', digestOf(['acme']))],
       [acme, at('place', '3', third)],
     ] as const) {
       expect((await get(token, `?after=${after}`)).statusCode).toBe(410);
     }
     const wrong = [
-      ...[at('place', '0', id), at('place', '3'), at('place', '3', `${id}'`), at('entry', '-1', id, '0')],
-      ...[at('entry', '9999999', id, '0'), at('end'), at(), writeCursor(['start'], {})],
+      ...[
+        at('place', '0', id),
+        at('place', '3'),
+        at('place', '3', `${id}'`),
+        at('entry', '-1', id, '0', digestOf(['acme'])),
+      ],
+      ...[at('entry', '9999999', id, '0', digestOf(['acme'])), at('end'), at(), writeCursor(['start'], {})],
       ...['x', '%00', 'e'.repeat(2_000), Buffer.from('[1,').toString('base64url')],
     ];
     for (const after of wrong) {

@@ -3,14 +3,18 @@
  * the entries behind it, in their order, and where they end. Guarantee: whoever goes on from there has missed
  * nothing, whenever that is: the ledger is only appended to, in the order of its places. An entry that a
  * crash let be written twice comes twice, under one id. Nothing is written.
+ *
+ * Who may read other tenants than before has no position any more: a new one's older entries lie before it.
  */
+import { createHash } from 'node:crypto';
+
 import type { EntryKind } from '../../ledger/entry.ts';
 import type { StoredEntry } from '../../ledger/public-entry.ts';
 import { readEntriesAfter } from '../../ledger/read-entries.ts';
 import type { Parameters, UsageStore } from '../../store/usage-store.ts';
 import type { TenantScope } from '../identity/access.ts';
 import { tenantConditions } from '../identity/tenant-conditions.ts';
-import type { LedgerPosition } from './position.ts';
+import type { EntryPosition, LedgerPosition } from './position.ts';
 
 export interface LedgerRequest {
   readonly after: LedgerPosition;
@@ -71,7 +75,8 @@ export class StoreLedgerReader implements LedgerReader {
     const isFull = entries.length >= limit;
     const last = entries.at(-1);
     if (scope.kind === 'tenants') {
-      return { entries, isFull, end: last === undefined ? after : await this.#endOf(last) };
+      const end = last === undefined ? after : await this.#endOf(last, scope.tenants);
+      return { entries, isFull, end };
     }
     const end = isFull || head === undefined ? placeOf(last) : head;
     return {
@@ -89,7 +94,7 @@ export class StoreLedgerReader implements LedgerReader {
       case 'place':
         return scope.kind === 'all' && (await this.#stands(after)) ? after.seq : undefined;
       case 'entry':
-        return scope.kind === 'tenants' ? await this.#placeOfEntry(scope, after) : undefined;
+        return isOf(scope, after) ? await this.#placeOfEntry(scope, after) : undefined;
     }
   }
 
@@ -103,10 +108,7 @@ export class StoreLedgerReader implements LedgerReader {
     return rows.length > 0;
   }
 
-  async #placeOfEntry(
-    scope: TenantScope,
-    { hour, id, copy }: Extract<LedgerPosition, { kind: 'entry' }>,
-  ): Promise<bigint | undefined> {
+  async #placeOfEntry(scope: TenantScope, { hour, id, copy }: EntryPosition): Promise<bigint | undefined> {
     const { rows: mine, parameters } = tenantConditions(scope);
     const [row] = await this.#rows(
       `SELECT seq FROM ledger WHERE ${[OF_ENTRY, ...mine].join(' AND ')}
@@ -116,12 +118,12 @@ export class StoreLedgerReader implements LedgerReader {
     return row === undefined ? undefined : BigInt(row.seq);
   }
 
-  async #endOf({ hour, id, seq }: StoredEntry): Promise<LedgerPosition> {
+  async #endOf({ hour, id, seq }: StoredEntry, tenants: readonly string[]): Promise<LedgerPosition> {
     const text = id.toString('hex');
     const before = await this.#rows(`SELECT seq FROM ledger WHERE ${OF_ENTRY} AND seq < {seq:UInt64}`, {
       ...{ hour: hour / 1000, id: text, seq },
     });
-    return { kind: 'entry', hour, id: text, copy: before.length };
+    return { kind: 'entry', hour, id: text, copy: before.length, tenants: digestOf(tenants) };
   }
 
   /** The newest entry of all. */
@@ -137,6 +139,15 @@ export class StoreLedgerReader implements LedgerReader {
   #rows(sql: string, parameters: Parameters): Promise<readonly { readonly seq: string }[]> {
     return this.#store.rows(sql, parameters, { timeoutMs: this.#timeoutMs });
   }
+}
+
+function isOf(scope: TenantScope, { tenants }: EntryPosition): boolean {
+  return scope.kind === 'tenants' && tenants === digestOf(scope.tenants);
+}
+
+/** Of tenants in order, as a scope has them. */
+export function digestOf(tenants: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(tenants)).digest().subarray(0, 12).toString('base64url');
 }
 
 /** The hour finds the month's partition and the place in it. */

@@ -37,7 +37,11 @@ export interface LedgerFeedDeps {
 
 const feedSchema = z.strictObject({
   data: z.array(publicEntrySchema),
-  next: z.string().meta({ description: 'To be handed in as `after`; good for ever. There is always one.' }),
+  next: z.string().meta({
+    description:
+      'To be handed in as `after`; good for ever, of a member as long as it reads the same tenants. There ' +
+      'is always one.',
+  }),
   more: z.boolean().meta({ description: 'Whether to ask again at once: the page was full.' }),
 });
 
@@ -128,8 +132,9 @@ async function answerLater(
 
 function cursorGone(): Answer<FeedJson> {
   const detail =
-    'This cursor was not handed out to you by this ledger. If the store was restored or made anew, begin ' +
-    'without `after`: entries that you have are known by their `id`.';
+    'This cursor was not handed out by this ledger to somebody who reads what you read now. If the store ' +
+    'was restored or made anew, or your organizations or roles have changed, begin without `after`: what ' +
+    'you have is known by its `id`.';
   return refusal('METER_CURSOR_GONE', { detail });
 }
 

@@ -5,7 +5,9 @@
  * Who reads everything stands at a place of the one sequence, and the entry there says that it is still the
  * same ledger: in one that was restored or made anew, another entry stands there, and going on would leave
  * entries out. Who reads some tenants stands at an entry of theirs: places would tell how much others have.
- * Of an entry that stands in the ledger twice, `copy` says which one is meant, the first being 0.
+ * Of an entry that stands in the ledger twice, `copy` says which one is meant, the first being 0. It is a
+ * place among the entries of these tenants alone, which `tenants` tells: what another tenant had before would
+ * be left out.
  */
 import { z } from 'zod';
 
@@ -14,7 +16,16 @@ import { HOUR_MS } from '../../../core/metering/hour.ts';
 export type LedgerPosition =
   | { readonly kind: 'start' }
   | { readonly kind: 'place'; readonly seq: bigint; readonly id: string }
-  | { readonly kind: 'entry'; readonly hour: number; readonly id: string; readonly copy: number };
+  | EntryPosition;
+
+export interface EntryPosition {
+  readonly kind: 'entry';
+  readonly hour: number;
+  readonly id: string;
+  readonly copy: number;
+  /** A digest of whose entries are read. */
+  readonly tenants: string;
+}
 
 export const START: LedgerPosition = { kind: 'start' };
 
@@ -30,6 +41,7 @@ const number = (most: number): z.ZodType<number, string> =>
     .regex(/^(0|[1-9]\d{0,9})$/)
     .transform(Number)
     .refine((value) => value <= most);
+const tenants = z.string().regex(/^[\w-]{16}$/);
 /** Hours since the epoch; the store's times end in 2106. */
 const MAX_HOUR = 1_190_000;
 const MAX_COPIES = 1_000_000;
@@ -38,7 +50,7 @@ const MAX_COPIES = 1_000_000;
 const positionSchema = z.union([
   z.tuple([z.literal('start')]),
   z.tuple([z.literal('place'), seq, id]),
-  z.tuple([z.literal('entry'), number(MAX_HOUR), id, number(MAX_COPIES)]),
+  z.tuple([z.literal('entry'), number(MAX_HOUR), id, number(MAX_COPIES), tenants]),
 ]);
 
 export function placeOf(position: LedgerPosition): readonly string[] {
@@ -47,8 +59,10 @@ export function placeOf(position: LedgerPosition): readonly string[] {
       return ['start'];
     case 'place':
       return ['place', position.seq.toString(), position.id];
-    case 'entry':
-      return ['entry', String(position.hour / HOUR_MS), position.id, String(position.copy)];
+    case 'entry': {
+      const { hour, copy } = position;
+      return ['entry', String(hour / HOUR_MS), position.id, String(copy), position.tenants];
+    }
   }
 }
 
@@ -65,8 +79,8 @@ export function positionOf(place: readonly string[]): LedgerPosition | undefined
       return { kind, seq: at, id: entry };
     }
     case 'entry': {
-      const [hours, at, copy] = rest as [number, string, number];
-      return { kind, hour: hours * HOUR_MS, id: at, copy };
+      const [hours, at, copy, of] = rest as [number, string, number, string];
+      return { kind, hour: hours * HOUR_MS, id: at, copy, tenants: of };
     }
   }
 }

@@ -169,7 +169,9 @@ export const LIST_BREACHES = endpoint({
     const asked = { after: begin.at ?? START, limit: query.limit, kinds: ['breach'] as const };
     const page = await ledger.page(scope, asked);
     if (page === undefined) {
-      const detail = 'This cursor was not handed out to you by this ledger: begin without `after`.';
+      const detail =
+        'This cursor was not handed out by this ledger to somebody who reads what you read now: begin ' +
+        'without `after`.';
       return refusal('METER_CURSOR_GONE', { detail });
     }
     const data = page.entries.map((entry) => breachSchema.parse(shownTo(scope, publicEntry(entry))));

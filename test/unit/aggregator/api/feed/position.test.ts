@@ -10,6 +10,7 @@ import {
 
 const HOUR_MS = 3_600_000;
 const ID = '0123456789abcdef'.repeat(2);
+const TENANTS = 'abcdefghijklmn_-';
 
 const id = fc.stringMatching(/^[0-9a-f]{32}$/);
 const positions: fc.Arbitrary<LedgerPosition> = fc.oneof(
@@ -24,6 +25,7 @@ const positions: fc.Arbitrary<LedgerPosition> = fc.oneof(
     hour: fc.nat(1_190_000).map((n) => n * HOUR_MS),
     id,
     copy: fc.nat(1_000_000),
+    tenants: fc.stringMatching(/^[\w-]{16}$/),
   }),
 );
 
@@ -59,10 +61,12 @@ test.each([
   ['an id with a quote', ['place', '3', `${ID.slice(1)}'`]],
   ['a place with more', ['place', '3', ID, '0']],
   ['an entry without its copy', ['entry', '490000', ID]],
-  ['an hour past the store', ['entry', '1190001', ID, '0']],
-  ['an hour before the epoch', ['entry', '-1', ID, '0']],
-  ['an hour in another notation', ['entry', '4e5', ID, '0']],
-  ['more copies than there can be', ['entry', '490000', ID, '1000001']],
+  ['an entry without its tenants', ['entry', '490000', ID, '0']],
+  ['an entry with other text for them', ['entry', '490000', ID, '0', TENANTS.slice(1)]],
+  ['an hour past the store', ['entry', '1190001', ID, '0', TENANTS]],
+  ['an hour before the epoch', ['entry', '-1', ID, '0', TENANTS]],
+  ['an hour in another notation', ['entry', '4e5', ID, '0', TENANTS]],
+  ['more copies than there can be', ['entry', '490000', ID, '1000001', TENANTS]],
 ])('%s is no position', (_, place) => {
   expect(positionOf(place)).toBeUndefined();
 });
