@@ -253,6 +253,22 @@ describe('the answer', () => {
     );
   });
 
+  test('as CSV has no name that a spreadsheet takes for a formula, and negative figures as they are', async () => {
+    const { store } = testStore;
+    const row = { cluster: 'north', unit: seconds('2025-05-01T00:00Z'), hour: seconds('2025-05-01T00:00Z') };
+    const quarters = { q0: 9, q1: 0, q2: 0, q3: 0, version: 1 };
+    const key = { ...row, tenant: 'acme', namespace: 'acme-web', meter: 'egress', storage_class: '' };
+    await store.insert('detail_parts', [
+      { ...key, ...quarters, workload: '=HYPERLINK("x")', destination: '' },
+    ]);
+    const response = await api.app.inject({
+      url: '/api/v1/meters/egress/query?from=2025-05-01T00:00Z&to=2025-05-02T00:00Z&groupBy=workload',
+      headers: { accept: 'text/csv' },
+    });
+    const fields = response.body.split('\r\n').map((line) => line.split(',').slice(2, 4));
+    expect(fields).toEqual([['workload', 'value'], ['', '-9'], [`"'=HYPERLINK(""x"")"`, '9'], []]);
+  });
+
   test('of more rows than the limit is refused whole', async () => {
     const { store } = testStore;
     const namespaces = Array.from({ length: 21 }, (_, index) => `many-${index}`);

@@ -1,5 +1,7 @@
 /**
- * Rows as they go out. JSON and NDJSON have the same objects, CSV the same figures.
+ * Rows as they go out. JSON and NDJSON have the same objects, CSV the same figures. What a spreadsheet would
+ * take for a formula in a name (a workload called `=1+1`) has an apostrophe before it there, as in
+ * statements; figures are written as they are.
  *
  * Base units are whole numbers. In the presented unit (core-hours, GiB-hours, GiB) a figure is rounded half
  * to even, once, to billionths, as statements do it, and the exact base figure stands beside it: that one
@@ -9,6 +11,7 @@ import { z } from 'zod';
 
 import type { MeterDefinition } from '../../../core/metering/catalogue.ts';
 import { csv, type CsvField } from '../../../core/runtime/csv.ts';
+import { plainText } from '../../ledger/statements/csv.ts';
 import { decimalText, toBillionths } from '../../ledger/statements/presented.ts';
 import { instantText } from '../endpoint/parameters.ts';
 import type { Dimension } from './dimensions.ts';
@@ -103,7 +106,7 @@ export function csvRecord(shown: Shown, row: ReportRow): readonly CsvField[] {
   return [
     instantText(window.startMs),
     instantText(window.endMs),
-    ...shown.groupBy.map((dimension) => row.group[dimension]),
+    ...shown.groupBy.map((dimension) => plainText(row.group[dimension] ?? '')),
     value,
     unit,
     ...(baseUnit === undefined ? [] : [baseValue, baseUnit]),
