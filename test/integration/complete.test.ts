@@ -52,6 +52,11 @@ test('a cluster whose roll-up is days behind leaves incomplete what it has still
   expect(await isComplete('2026-03-15T10:00')).toBe(true);
 });
 
+test('a cluster that was last seen before anything that is kept is not waited for', async () => {
+  await testStore.store.insert('watermark', [{ cluster: 'ancient', t: Date.parse('2025-01-10T09:20Z') }]);
+  expect(await isComplete('2026-03-15T10:00')).toBe(true);
+});
+
 test('a cluster of which nothing is rolled up yet leaves all incomplete', async () => {
   await comesIn('new', '2026-03-20T10:55');
   expect(await isComplete('2026-03-15T10:00')).toBe(false);

@@ -138,11 +138,13 @@ async function readStates(
 /**
  * Looked for in the newest hour that is rolled up: a figure is never ahead of what stands behind it. Mostly
  * that is one of the newest that came in; of a cluster whose roll-up is further behind, all are looked at.
+ * One that was last seen before all that is kept is gone.
  */
 async function readRolledUp(store: UsageStore, options: ReadOptions): Promise<ReadonlyMap<string, number>> {
   const rows = await store.rows<NewestRow>(
     `SELECT cluster, toString(max(at)) AS newest FROM (
        SELECT cluster, toInt64(0) AS at FROM watermark
+       GROUP BY cluster HAVING max(t) >= (SELECT toInt64(toUnixTimestamp(min(hour))) * 1000 FROM coverage)
        UNION ALL
        ${rolledUpScrapes(`(cluster, hour) IN (
          SELECT cluster, toDateTime(intDiv(newest_ms, 1000) - intDiv(newest_ms, 1000) % 3600
