@@ -6,6 +6,7 @@ import type { LogAppend } from '../sample-log.ts';
 import type { KafkaClients } from './client.ts';
 import type { KafkaLogConfig } from './config.ts';
 import { translateFault } from './faults.ts';
+import { SharedRequests } from './shared-requests.ts';
 import type { Topics } from './topics.ts';
 
 const { CompressionTypes, Partitioners } = kafkajs;
@@ -20,6 +21,8 @@ const ALL = -1;
 const ACK_TIMEOUT_MS = 30_000;
 /** How long the number of partitions is taken for granted; a topic that grows is seen after it. */
 const METADATA_MS = 300_000;
+/** While one is on its way the next is made. */
+const REQUESTS_AT_ONCE = 2;
 /** A record's own framing in a batch, at most. */
 const RECORD_OVERHEAD_BYTES = 64;
 
@@ -50,18 +53,25 @@ export class KafkaAppender {
   readonly #deps: ProducerDeps;
   readonly #choose = Partitioners.DefaultPartitioner();
   readonly #known = new Map<string, Known>();
+  readonly #requests: SharedRequests<Placed>;
   #producer: Promise<Producer> | undefined;
   #roundRobin = 0;
 
   constructor(config: KafkaLogConfig, deps: ProducerDeps) {
     this.#config = config;
     this.#deps = deps;
+    const options = { maxBytes: config.maxRequestBytes, atOnce: REQUESTS_AT_ONCE };
+    this.#requests = new SharedRequests(options, (request) => this.#send(request));
   }
 
   async append(records: readonly LogAppend[]): Promise<void> {
     const placed: Placed[] = [];
     for (const record of records) placed.push(await this.#place(record));
-    for (const request of requestsOf(placed, this.#config.maxRequestBytes)) await this.#send(request);
+    // One after the other: what a caller appends keeps its order.
+    for (const part of partsOf(placed, this.#config.maxRequestBytes)) {
+      const bytes = part.reduce((sum, one) => sum + one.bytes, 0);
+      await this.#requests.append(part, bytes);
+    }
   }
 
   async close(): Promise<void> {
@@ -171,19 +181,19 @@ export class KafkaAppender {
   }
 }
 
-/** Requests of at most so many bytes, in order; a larger record goes alone. */
-function requestsOf(placed: readonly Placed[], maxBytes: number): readonly (readonly Placed[])[] {
-  const requests: Placed[][] = [];
+/** Parts of at most so many bytes, in order; a larger record goes alone. */
+function partsOf(placed: readonly Placed[], maxBytes: number): readonly (readonly Placed[])[] {
+  const parts: Placed[][] = [];
   let left = 0;
   for (const one of placed) {
-    if (requests.length === 0 || one.bytes > left) {
-      requests.push([]);
+    if (parts.length === 0 || one.bytes > left) {
+      parts.push([]);
       left = maxBytes;
     }
-    requests.at(-1)?.push(one);
+    parts.at(-1)?.push(one);
     left -= one.bytes;
   }
-  return requests;
+  return parts;
 }
 
 /**

@@ -72,7 +72,7 @@ const fetchSchema = z.strictObject({
   maxBytesPerPartition: bytes.default(6 * MIB),
   /** Of all partitions of a broker, in one answer; unpacked it is eight to twenty times as much. */
   maxBytes: bytes.default(MIB),
-  /** Fetched records that wait to be polled; beyond it nothing more is fetched, nor unpacked of one answer. */
+  /** Fetched records that wait to be polled; beyond it nothing is fetched, or unpacked of an answer. */
   bufferBytes: bytes.default(16 * MIB),
 });
 

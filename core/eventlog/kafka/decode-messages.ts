@@ -53,8 +53,10 @@ export function boundAnswers(maxAnswerBytes: number): void {
   invariant(module !== undefined && isKnown, 'the client library decodes answers as its pinned version');
   module.exports = async (answer: Decoder) => await decodeWithin(answer, library);
   // One that was used before has the library's own; it is loaded again where it is needed.
-  for (const version of RESPONSES)
-    delete require.cache[require.resolve(`${PROTOCOL}/requests/fetch/${version}/response`)];
+  for (const version of RESPONSES) {
+    const response = require.resolve(`${PROTOCOL}/requests/fetch/${version}/response`);
+    Reflect.deleteProperty(require.cache, response);
+  }
 }
 
 async function decodeWithin(
