@@ -7,6 +7,7 @@ import { MeteringError } from '../../core/runtime/errors.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { missingForKafka } from '../support/kafka/jars.ts';
 import { kafkaLog, newName, record, text, ToldFacts, topicOf } from '../support/kafka/kafka-log.ts';
+import { API, Meddler } from '../support/kafka/meddler.ts';
 import { TcpLink } from '../support/tcp-link.ts';
 
 const missing = missingForKafka();
@@ -16,6 +17,8 @@ const LONG_MS = 40_000;
 let broker: KafkaBroker;
 /** Another way to it. */
 let link: TcpLink;
+/** And one on which it seems to be another than it is. */
+let meddler: Meddler;
 const logs: KafkaLog[] = [];
 let facts = new ToldFacts();
 
@@ -43,16 +46,20 @@ async function pollAll(reader: LogConsumer, wanted: Iterable<string>): Promise<r
 describe.skipIf(missing !== undefined)(`on a broker${missing === undefined ? '' : `: ${missing}`}`, () => {
   beforeAll(async () => {
     link = await TcpLink.start();
-    broker = await KafkaBroker.start({ links: [link.port] });
+    meddler = await Meddler.start();
+    broker = await KafkaBroker.start({ links: [link.port, meddler.port] });
     link.leadTo(broker.portBehind(link.port));
+    meddler.leadTo(broker.portBehind(meddler.port));
   });
   afterAll(async () => {
     await link.close();
+    meddler.close();
     await broker.stop();
   });
   afterEach(async () => {
     await Promise.all(logs.splice(0).map((log) => log.close()));
     facts = new ToldFacts();
+    meddler.meddling = () => undefined;
   });
 
   test('a broker killed during appends has all it acknowledged, and reader and appender go on', async () => {
@@ -156,5 +163,72 @@ describe.skipIf(missing !== undefined)(`on a broker${missing === undefined ? '' 
     expect(new Set(await pollAll(reader, ['meanwhile', 'after']))).toEqual(new Set(['meanwhile', 'after']));
     // A request waits for half a minute; the library by itself asks six times over the same connection.
     expect(performance.now() - started).toBeLessThan(LONG_MS + 5_000);
+  });
+
+  describe('a coordinator that moves, and is not ready where it comes to', () => {
+    const NOT_COORDINATOR = Buffer.from([0, 0, 0, 0, 0, 16]);
+    /** Loading; no generation, no names, no members. */
+    const LOADING = Buffer.concat([Buffer.from([0, 0, 0, 0, 0, 14]), Buffer.alloc(4 + 3 * 2 + 4)]);
+
+    /** The next heartbeat finds it gone, and the try to join that follows finds it loading. */
+    function move(): { readonly tries: number } {
+      const told = { tries: 0 };
+      let isGone = false;
+      meddler.meddling = ({ api }) => {
+        if (told.tries > 0) return undefined;
+        if (api === API.heartbeat) {
+          isGone = true;
+          return NOT_COORDINATOR;
+        }
+        if (api !== API.joinGroup || !isGone) return undefined;
+        told.tries++;
+        return LOADING;
+      };
+      return told;
+    }
+
+    /** Reads, and commits what was read, until the group has the position. */
+    async function committedTo(reader: LogConsumer, place: bigint): Promise<void> {
+      const reached = async (): Promise<bigint | undefined> => {
+        const last = (await reader.poll({ maxBytes: MANY_BYTES, waitMs: 100 })).at(-1) ?? kept;
+        kept = last;
+        if (last !== undefined) await reader.commit([{ ...last, next: last.offset + 1n }]);
+        return (await reader.committed()).find(({ partition }) => partition === 0)?.next;
+      };
+      let kept: Awaited<ReturnType<LogConsumer['poll']>>[number] | undefined;
+      await expect.poll(reached, { timeout: 15_000 }).toBe(place);
+    }
+
+    test('leaves a member what it has: it goes on committing without joining again', async () => {
+      const log = open({}, meddler.address);
+      const topic = await topicOf(log);
+      const reader = await log.consumer({ group: newName('group'), topics: [topic] });
+      await log.append([record(topic, 'before')]);
+      await committedTo(reader, 1n);
+      // Some heartbeats later.
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      const told = move();
+      await expect.poll(() => told.tries, { timeout: LONG_MS }).toBe(1);
+      await log.append([record(topic, 'after')]);
+      await committedTo(reader, 2n);
+      expect(facts.of('logAssigned')).toHaveLength(1);
+      expect(facts.of('logError')).toEqual([]);
+    });
+
+    test('right after a member has joined has it join again', async () => {
+      const log = open({}, meddler.address);
+      const topic = await topicOf(log);
+      await log.append([record(topic, 'before')]);
+      // Before the first heartbeat, which would tell the generation.
+      const told = move();
+      const reader = await log.consumer({ group: newName('group'), topics: [topic] });
+      await expect.poll(() => told.tries, { timeout: LONG_MS }).toBe(1);
+      await log.append([record(topic, 'after')]);
+      await committedTo(reader, 2n);
+      const why = expect.stringMatching(
+        /^a try to join group .* came to nothing; it is joined anew$/,
+      ) as string;
+      expect(facts.of('logError')).toMatchObject([{ operation: 'consume', error: { message: why } }]);
+    });
   });
 });

@@ -43,9 +43,9 @@ export interface GroupConsumerDeps {
  * from it in offset order by partition; while nobody polls, fetching pauses and membership goes on.
  *
  * Partitions come and go with rebalances. `joining` ends what may be committed, `joined` says what is ours
- * now; polls tell the caller before they return the first record of it. A crash of the library's consumer is
- * mended here by a new session, waiting twice as long each time; a fault that no waiting mends is what poll
- * and commit throw.
+ * now, `stayed` that it is what it was; polls tell the caller before they return the first record of it. A
+ * crash of the library's consumer is mended here by a new session, waiting twice as long each time; a fault
+ * that no waiting mends is what poll and commit throw.
  */
 export class KafkaGroupConsumer implements LogConsumer {
   readonly #config: KafkaLogConfig;
@@ -199,6 +199,7 @@ export class KafkaGroupConsumer implements LogConsumer {
     return {
       joining: () => (this.#isJoined = false),
       joined: (partitions) => this.#join(partitions),
+      stayed: () => (this.#isJoined = true),
       fetched: (batch) => this.#take(batch),
       ended: (error) => this.#mend(error),
     };

@@ -1,15 +1,17 @@
 import kafkajs, { type Batch, type Consumer, type EachBatchPayload, type PartitionAssigner } from 'kafkajs';
 
-import { invariant } from '../../runtime/errors.ts';
+import { invariant, MeteringError } from '../../runtime/errors.ts';
 import type { LogPosition, TopicPartition } from '../sample-log.ts';
 import type { KafkaClients } from './client.ts';
 import type { KafkaLogConfig } from './config.ts';
 
 /** What a session tells, each without waiting for the answer. */
 export interface SessionListener {
-  /** Partitions are about to be given out anew: nothing may be committed until `joined`. */
+  /** Partitions are about to be given out anew: nothing may be committed until `joined`, or `stayed`. */
   joining(): void;
   joined(partitions: readonly TopicPartition[]): void;
+  /** A try to join came to nothing, and the group has this member as before: what was ours still is. */
+  stayed(): void;
   /** Records that were fetched; true when they were taken, and the next ones may be fetched. */
   fetched(batch: FetchedBatch): Promise<boolean>;
   /** The session is over; whoever holds it begins another. */
@@ -47,6 +49,11 @@ export class GroupSession {
   readonly #membership: Membership;
   #commit: EachBatchPayload['commitOffsetsIfNecessary'] | undefined;
   #isOver = false;
+  #isJoining = false;
+  /** Heartbeats that the group took since the last try to join. */
+  #heartbeats = 0;
+  /** Of the partitions that are ours; known from the first heartbeat after they were given. */
+  #generation: number | undefined;
 
   constructor(config: KafkaLogConfig, membership: Membership, deps: SessionDeps) {
     const { fetch, membership: times } = config;
@@ -130,13 +137,41 @@ export class GroupSession {
       const partitions = Object.entries(payload.memberAssignment).flatMap(([topic, numbers]) =>
         numbers.map((partition) => ({ topic, partition })),
       );
+      this.#isJoining = false;
+      this.#generation = undefined;
       if (!this.#isOver) listener.joined(partitions);
+    });
+    consumer.on(consumer.events.HEARTBEAT, ({ payload }) => {
+      if (!this.#isOver) this.#heartbeat(payload.groupGenerationId);
     });
     consumer.on(consumer.events.CRASH, ({ payload }) => {
       if (this.#isOver) return;
       this.#isOver = true;
       listener.ended(payload.error);
     });
+  }
+
+  /**
+   * The group took a heartbeat. A try to join that fails (a coordinator that has moved and is not ready yet)
+   * the library forgets: it goes on fetching as the member it was, and never says so. There is one heartbeat
+   * at a time, so the second one since the try was sent after it; by the same connection, which the broker
+   * answers in order, so the try is over. One of our generation says that nothing was given out anew; where
+   * the generation is another, or not known, only joining again can tell.
+   */
+  #heartbeat(generation: number): void {
+    if (!this.#isJoining) {
+      this.#generation = generation;
+      return;
+    }
+    if (++this.#heartbeats === 1) return;
+    if (generation === this.#generation) {
+      this.#isJoining = false;
+      this.#deps.listener.stayed();
+      return;
+    }
+    this.stop().catch(() => undefined);
+    const message = `a try to join group ${this.#membership.group} came to nothing; it is joined anew`;
+    this.#deps.listener.ended(new MeteringError('METER_LOG_UNAVAILABLE', message, { retryable: true }));
   }
 
   async #take(payload: EachBatchPayload): Promise<void> {
@@ -160,6 +195,8 @@ export class GroupSession {
       return {
         ...assigner,
         protocol: (subscription) => {
+          this.#isJoining = true;
+          this.#heartbeats = 0;
           if (!this.#isOver) this.#deps.listener.joining();
           return assigner.protocol(subscription);
         },
