@@ -132,7 +132,7 @@ async function answerFrom(
   const shown = { meter: of, groupBy, aggregation, unit };
   const isPage = query.limit !== undefined && mediaType !== NDJSON;
   if (query.windowSize === 'MINUTE' && !isPage) {
-    return await minutesOf(asked, query, { rows, shown });
+    return await inPieces(asked, query, { rows, shown });
   }
   if (mediaType === NDJSON) return await streamed(rows, NDJSON, (batch) => ndjson(shown, batch));
   if (isPage) return await pageOf(asked, query, { rows, shown });
@@ -143,7 +143,10 @@ async function answerFrom(
     const content = TEXTS.textOf(all, [mediaType, of.name, unit], (made) => csvText(shown, made, true));
     return { content, mediaType: CSV_TYPE };
   }
-  if (all === undefined) return tooLarge();
+  if (all === undefined) {
+    const isTooLarge = aggregation === 'sum' || (await rows.areMoreThan(MAX_ROWS));
+    return isTooLarge ? tooLarge() : await inPieces(asked, query, { rows, shown });
+  }
   const form = [mediaType, of.name, unit, query.windowSize, query.windowTimeZone];
   return { content: TEXTS.textOf(all, form, (made) => JSON.stringify(jsonOf(query, shown, made))) };
 }
@@ -153,7 +156,8 @@ interface Told {
   readonly shown: Shown;
 }
 
-async function minutesOf(
+/** All rows, which are made some at a time. */
+async function inPieces(
   { mediaType }: AskedUsage,
   query: UsageQuery,
   { rows, shown }: Told,

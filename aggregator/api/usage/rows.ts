@@ -3,9 +3,12 @@
  * by batch. Every window has a row of every group that used something anywhere in the range, so what comes
  * next is known without reading it: a place is a window and a group, and only the windows of a page are read.
  *
- * Memory holds the groups and a batch, however long the range is. Open hours go on changing while pages are
- * read; a group that comes to light meanwhile has rows from there on.
+ * Memory holds the groups and a batch, however long the range is. A rate is made of all hours of its window,
+ * so fewer rows of one are made at once: of a month 672, and where it has more groups, some of them and then
+ * the others. Open hours go on changing while pages are read; a group that comes to light meanwhile has rows
+ * from there on, or from where the groups are read again.
  */
+import { HOUR_MS } from '../../../core/metering/hour.ts';
 import type { Window } from '../../../core/metering/windows.ts';
 import type { TenantScope } from '../identity/access.ts';
 import { compareKeys, keyOf, type Dimension, type Filters, type Group } from './dimensions.ts';
@@ -43,9 +46,16 @@ export const MAX_GROUPS = 100_000;
 /** Some megabytes of text. */
 const BATCH_ROWS = 5_000;
 
+/** Of rates, some ten megabytes of hours. */
+const HOURS_AT_ONCE = 500_000;
+/** What is named in one statement. */
+const GROUPS_AT_ONCE = 400;
+
 interface Beginning {
   readonly scope: TenantScope;
   readonly reader: UsageReader;
+  /** Of rates, in memory. */
+  readonly hoursAtOnce?: number;
 }
 
 export class UsageRows {
@@ -54,10 +64,12 @@ export class UsageRows {
   readonly #reader: UsageReader;
   readonly #standing: Standing;
   readonly #chosen: readonly Group[] | undefined;
+  /** So many rows are made at once. */
+  readonly #rowsAtOnce: number;
 
   private constructor(
     question: UsageQuestion,
-    { scope, reader }: Beginning,
+    { scope, reader, hoursAtOnce = HOURS_AT_ONCE }: Beginning,
     read: { readonly standing: Standing; readonly chosen: readonly Group[] | undefined },
   ) {
     this.#question = question;
@@ -65,6 +77,9 @@ export class UsageRows {
     this.#reader = reader;
     this.#standing = read.standing;
     this.#chosen = read.chosen;
+    const { aggregation, windows } = question;
+    this.#rowsAtOnce =
+      aggregation === 'sum' ? Infinity : Math.max(1, Math.floor(hoursAtOnce / hoursOfLongest(windows)));
   }
 
   static async begin(question: UsageQuestion, beginning: Beginning): Promise<UsageRows> {
@@ -79,11 +94,18 @@ export class UsageRows {
     return new UsageRows(question, beginning, { standing, chosen });
   }
 
-  /** What all rows are made of; undefined if there are more. */
+  /** What all rows are made of; undefined if there are more, or if that is too much to be held at once. */
   async atMost(limit: number): Promise<ReportInput | undefined> {
     const { windows } = this.#question;
-    const input = await this.#input(windows, { limit: limit + 1 });
-    return rowCount(input) > limit ? undefined : input;
+    const most = Math.min(limit, this.#rowsAtOnce);
+    const input = await this.#input(windows, { limit: most + 1 });
+    return rowCount(input) > limit || figureCount(input) > most ? undefined : input;
+  }
+
+  /** Whether there are, without making them. */
+  async areMoreThan(limit: number): Promise<boolean> {
+    const groups = await this.#groups();
+    return groups === undefined || groups.length * this.#question.windows.length > limit;
   }
 
   /** Undefined if there are too many groups to page over. */
@@ -111,23 +133,47 @@ export class UsageRows {
   }
 
   async #page(groups: readonly Group[], after: RowPlace | undefined, limit: number): Promise<Page> {
-    const { windows } = this.#question;
-    if (groups.length === 0) return { rows: [], more: false };
-    const isAfter = (group: Group): boolean => after !== undefined && this.#follows(group, after.group);
-    const first =
-      after === undefined ? 0 : windows.findIndex(({ startMs }) => startMs >= after.windowStartMs);
-    if (first < 0) return { rows: [], more: false };
-    const isWithin = after !== undefined && windows[first]?.startMs === after.windowStartMs;
-    const restOfFirst = isWithin ? groups.filter(isAfter).length : groups.length;
-    const further = Math.max(0, Math.ceil((limit - restOfFirst) / groups.length));
-    const slice = windows.slice(first, first + 1 + further);
+    const rows: ReportRow[] = [];
+    for (let at = after; ;) {
+      const piece = await this.#piece(groups, at, limit - rows.length);
+      for (const row of piece.rows) rows.push(row);
+      const last = rows.at(-1);
+      if (!piece.more || last === undefined || rows.length >= limit) return { rows, more: piece.more };
+      at = { windowStartMs: last.window.startMs, group: last.group };
+    }
+  }
+
+  /** What follows, as far as it may be made at once. */
+  async #piece(groups: readonly Group[], after: RowPlace | undefined, limit: number): Promise<Page> {
+    const { windows, rest } = this.#left(groups, after);
+    const [first] = windows;
+    if (first === undefined || rest.length === 0) return { rows: [], more: false };
+    if (groups.length > this.#rowsAtOnce) {
+      const some = rest.slice(0, Math.min(limit, this.#rowsAtOnce, GROUPS_AT_ONCE));
+      const input = await this.#input([first], { limit: some.length, groups: some, chosen: some });
+      return { rows: usageReport(input), more: windows.length > 1 || some.length < rest.length };
+    }
+    const further = Math.max(0, Math.ceil((limit - rest.length) / groups.length));
+    const atOnce = Math.floor(this.#rowsAtOnce / groups.length);
+    const slice = windows.slice(0, Math.min(1 + further, atOnce));
     const input = await this.#input(slice, { limit: slice.length * MAX_GROUPS, groups });
-    const all = usageReport(input);
-    const rows = all.filter(
-      ({ window, group }) => !isWithin || window.startMs > after.windowStartMs || isAfter(group),
+    const rows = usageReport(input).filter(
+      ({ window, group }) => window.startMs !== after?.windowStartMs || this.#follows(group, after.group),
     );
-    const isLast = first + slice.length >= windows.length;
-    return { rows: rows.slice(0, limit), more: !isLast || rows.length > limit };
+    return { rows: rows.slice(0, limit), more: slice.length < windows.length || rows.length > limit };
+  }
+
+  /** Windows in which rows follow, and the groups that have some in the first of them. */
+  #left(
+    groups: readonly Group[],
+    after: RowPlace | undefined,
+  ): { readonly windows: readonly Window[]; readonly rest: readonly Group[] } {
+    const { windows } = this.#question;
+    if (after === undefined) return { windows, rest: groups };
+    const left = windows.filter(({ startMs }) => startMs >= after.windowStartMs);
+    if (left[0]?.startMs !== after.windowStartMs) return { windows: left, rest: groups };
+    const rest = groups.filter((group) => this.#follows(group, after.group));
+    return rest.length > 0 ? { windows: left, rest } : { windows: left.slice(1), rest: groups };
   }
 
   /** Whether the rows of a group come after those of another one. */
@@ -151,23 +197,19 @@ export class UsageRows {
 
   async #input(
     windows: readonly Window[],
-    {
-      limit,
-      groups = this.#chosen,
-    }: { readonly limit: number; readonly groups?: readonly Group[] | undefined },
+    { limit, groups = this.#chosen, chosen = this.#chosen }: Reading,
   ): Promise<ReportInput> {
     const { meter, groupBy, filters } = this.#question;
     const [figures, coverage] = await Promise.all([
-      this.#figures(windows, limit),
+      this.#figures(windows, { limit, chosen }),
       this.#reader.coverage(this.#scope, { meter, windows, filters, standing: this.#standing }),
     ]);
     const shown = groups === undefined ? {} : { groups, isRanked: this.#chosen !== undefined };
     return { windows, groupBy, filters, figures, coverage, standing: this.#standing, ...shown };
   }
 
-  async #figures(windows: readonly Window[], limit: number): Promise<Figures> {
+  async #figures(windows: readonly Window[], { limit, chosen }: Reading): Promise<Figures> {
     const { aggregation, top: _, ...asked } = this.#question;
-    const chosen = this.#chosen;
     const request = { ...asked, windows, standing: this.#standing, chosen, limit };
     if (aggregation === 'sum') {
       return { aggregation, sums: await this.#reader.usage(this.#scope, request) };
@@ -179,4 +221,24 @@ export class UsageRows {
     ]);
     return { aggregation, used, hourly };
   }
+}
+
+interface Reading {
+  /** Rows that are read. */
+  readonly limit: number;
+  /** That have a row in any case. */
+  readonly groups?: readonly Group[] | undefined;
+  /** Of which alone something is read. */
+  readonly chosen?: readonly Group[] | undefined;
+}
+
+function figureCount({ figures }: ReportInput): number {
+  return figures.aggregation === 'sum' ? figures.sums.length : figures.used.length;
+}
+
+function hoursOfLongest(windows: readonly Window[]): number {
+  return windows.reduce(
+    (most, { startMs, endMs }) => Math.max(most, Math.ceil((endMs - startMs) / HOUR_MS)),
+    1,
+  );
 }
