@@ -6,7 +6,7 @@ import type { LogAppend } from '../sample-log.ts';
 import type { KafkaClients } from './client.ts';
 import type { KafkaLogConfig } from './config.ts';
 import { translateFault } from './faults.ts';
-import { SharedRequests } from './shared-requests.ts';
+import { JointRequests } from './joint-requests.ts';
 import type { Topics } from './topics.ts';
 
 const { CompressionTypes, Partitioners } = kafkajs;
@@ -53,7 +53,7 @@ export class KafkaAppender {
   readonly #deps: ProducerDeps;
   readonly #choose = Partitioners.DefaultPartitioner();
   readonly #known = new Map<string, Known>();
-  readonly #requests: SharedRequests<Placed>;
+  readonly #requests: JointRequests<Placed>;
   #producer: Promise<Producer> | undefined;
   #roundRobin = 0;
 
@@ -61,7 +61,7 @@ export class KafkaAppender {
     this.#config = config;
     this.#deps = deps;
     const options = { maxBytes: config.maxRequestBytes, atOnce: REQUESTS_AT_ONCE };
-    this.#requests = new SharedRequests(options, (request) => this.#send(request));
+    this.#requests = new JointRequests(options, (request) => this.#send(request));
   }
 
   async append(records: readonly LogAppend[]): Promise<void> {

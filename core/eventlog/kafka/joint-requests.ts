@@ -1,6 +1,6 @@
 import { MeteringError } from '../../runtime/errors.ts';
 
-export interface SharedRequestsOptions {
+export interface JointRequestsOptions {
   /** What one request takes; a larger part goes alone. */
   readonly maxBytes: number;
   /** Requests under way at once. */
@@ -22,13 +22,13 @@ interface Waiting<Item> {
  * A fault that passes by itself is that of all parts of its request. Any other may be the fault of one, so
  * each is then sent alone, and only those that cannot be sent reject.
  */
-export class SharedRequests<Item> {
-  readonly #options: SharedRequestsOptions;
+export class JointRequests<Item> {
+  readonly #options: JointRequestsOptions;
   readonly #send: (items: readonly Item[]) => Promise<void>;
   readonly #waiting: Waiting<Item>[] = [];
   #underWay = 0;
 
-  constructor(options: SharedRequestsOptions, send: (items: readonly Item[]) => Promise<void>) {
+  constructor(options: JointRequestsOptions, send: (items: readonly Item[]) => Promise<void>) {
     this.#options = options;
     this.#send = send;
   }

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 
-import { SharedRequests } from '../../../../../core/eventlog/kafka/shared-requests.ts';
+import { JointRequests } from '../../../../../core/eventlog/kafka/joint-requests.ts';
 import { MeteringError } from '../../../../../core/runtime/errors.ts';
 
 const AWAY = new MeteringError('METER_LOG_UNAVAILABLE', 'away', { retryable: true });
@@ -12,10 +12,10 @@ interface Sent {
 }
 
 let sent: Sent[];
-let requests: SharedRequests<string>;
+let requests: JointRequests<string>;
 beforeEach(() => {
   sent = [];
-  requests = new SharedRequests({ maxBytes: 10, atOnce: 1 }, (items) => {
+  requests = new JointRequests({ maxBytes: 10, atOnce: 1 }, (items) => {
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
     sent.push({ items, answer: (error) => (error === undefined ? resolve(undefined) : reject(error)) });
     return promise;
@@ -86,7 +86,7 @@ test('what cannot be taken is found by itself: those beside it are there', async
 });
 
 test('as many requests are under way as may be', async () => {
-  const two = new SharedRequests<string>({ maxBytes: 10, atOnce: 2 }, (all) => {
+  const two = new JointRequests<string>({ maxBytes: 10, atOnce: 2 }, (all) => {
     const { promise, resolve } = Promise.withResolvers<undefined>();
     sent.push({ items: all, answer: () => resolve(undefined) });
     return promise;
