@@ -13,7 +13,7 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { SampleLog } from '../../core/eventlog/sample-log.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import type { FactSink } from '../../core/runtime/facts.ts';
-import { countRequests, Leaving, listen, urlOf } from '../../core/runtime/http.ts';
+import { countRequests, Leaving, listen, onceClosed, urlOf } from '../../core/runtime/http.ts';
 import type { Part } from '../../core/runtime/lifecycle.ts';
 import { type Answers, otlpAnswers, WRITE_ANSWERS } from './answers.ts';
 import type { ReceiverConfig } from './config.ts';
@@ -111,8 +111,9 @@ export class Receiver implements Part {
             admit: protocol?.admit,
           });
           this.#pushes.set(request, push);
-          reply.raw.once('close', () => push.end());
-          return push.enter(request, reply);
+          const refused = push.enter(request, reply);
+          onceClosed(reply.raw, () => push.end());
+          return refused;
         },
         handler: (request, reply) => this.#pushOf(request).take(request.body as Buffer | undefined, reply),
       });
