@@ -149,7 +149,7 @@ export class Dictionary {
 }
 
 export class Batch {
-  readonly samples = new SampleColumns();
+  readonly samples: SampleColumns;
   readonly clusters = new Dictionary();
   readonly topics = new Dictionary();
   readonly facts: Facts = {
@@ -167,6 +167,11 @@ export class Batch {
   readonly feeds: { readonly target: Target; readonly meter: string }[] = [];
   readonly quarantine: QuarantineRow[] = [];
   readonly partitions = new Map<string, PartitionTally>();
+
+  /** As many samples as are expected; any number may come. */
+  constructor(expectedSamples = 0) {
+    this.samples = new SampleColumns(expectedSamples);
+  }
 
   partition(topic: string, partition: number): PartitionTally {
     const key = `${topic}/${partition}`;

@@ -17,6 +17,7 @@ import { activeHolds } from '../ledger/quiet.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { BatchWriter } from './batch-writer.ts';
 import type { Batch } from './batch.ts';
+import { CatchUp } from './catch-up.ts';
 import { Effects } from './effects.ts';
 import { RecordReader } from './record-reader.ts';
 
@@ -46,9 +47,10 @@ export class Ingest {
   readonly #reader: RecordReader;
   readonly #effects: Effects;
   readonly #writer: BatchWriter;
+  readonly #catchUp = new CatchUp();
   #kept = EVERYTHING_KEPT;
   #erasures = 0;
-  #isBehind = false;
+  #hasBacklog = false;
 
   constructor(config: IngestConfig, deps: { store: UsageStore; clock: Clock; facts: FactSink }) {
     this.#config = config;
@@ -63,9 +65,9 @@ export class Ingest {
     this.#writer = new BatchWriter(deps.store, this.#effects);
   }
 
-  /** As of the newest batch, there is a backlog in the log. */
+  /** As of the newest batch, there is a backlog in the log or at the senders. */
   get isBehind(): boolean {
-    return this.#isBehind;
+    return this.#hasBacklog || this.#catchUp.isUnderWay;
   }
 
   /** Store what these records say, journal row included. Records of one partition are in offset order. */
@@ -86,7 +88,8 @@ export class Ingest {
       const records = await this.#poll(consumer, signal);
       if (records.length === 0) {
         // Worked off, or given to somebody else.
-        this.#isBehind = false;
+        this.#hasBacklog = false;
+        this.#catchUp.end();
         continue;
       }
       const batch = await this.#storeAll(records, signal);
@@ -94,23 +97,27 @@ export class Ingest {
       const retrying = { operation: 'commit offsets', clock: this.#clock, facts: this.#facts, signal };
       await retried(() => consumer.commit(positionsOf(batch)), retrying);
       this.#tell(batch);
-      this.#isBehind = this.#hasBacklog(consumer, records);
+      this.#hasBacklog = this.#isBacklog(consumer, records);
+      this.#catchUp.see(batch, this.#clock.now());
       const passedMs = Math.max(0, this.#clock.now() - begin);
-      if (!this.#isBehind && passedMs < restMs) await this.#clock.sleep(restMs - passedMs, signal);
+      if (!this.#hasBacklog && passedMs < restMs) await this.#clock.sleep(restMs - passedMs, signal);
     }
   }
 
-  /** Of a backlog, as much as makes a batch: to wait for what is on its way costs less than to store bits. */
+  /**
+   * Of a backlog in the log, as much as makes a batch: to wait for what is on its way costs less than to
+   * store bits.
+   */
   async #poll(consumer: LogConsumer, signal: AbortSignal): Promise<readonly LogRecord[]> {
     const { maxBatchBytes: maxBytes, pollMs, restMs = 0 } = this.#config;
-    const size = this.#isBehind
+    const size = this.#hasBacklog
       ? { minBytes: maxBytes / 2, waitMs: Math.max(pollMs, restMs) }
       : { waitMs: pollMs };
     return await consumer.poll({ maxBytes, ...size, signal });
   }
 
   /** The batch was full, or as much again is there already: what comes while one rests is less. */
-  #hasBacklog(consumer: LogConsumer, records: readonly LogRecord[]): boolean {
+  #isBacklog(consumer: LogConsumer, records: readonly LogRecord[]): boolean {
     const bytes = records.reduce((sum, { value }) => sum + value.length, 0);
     return bytes > this.#config.maxBatchBytes / 2 || consumer.waiting() >= records.length;
   }

@@ -102,7 +102,8 @@ export class RecordReader implements OtlpVisitor {
 
   read(records: readonly LogRecord[]): Batch {
     if (this.#rows.size > MAX_ROWS || this.#resources.size > MAX_ROWS) this.reset();
-    this.#batch = new Batch();
+    // In a backlog one batch is as large as the one before.
+    this.#batch = new Batch(this.#batch.samples.length);
     for (const record of records) this.#readRecord(record);
     return this.#batch;
   }

@@ -3,6 +3,7 @@
  * written as halves, so no bigint is made on the way.
  */
 const FIRST_CAPACITY = 1 << 14;
+const MEDIAN_OF = 101;
 
 export interface SampleFields {
   readonly t: number;
@@ -17,18 +18,35 @@ export interface SampleFields {
 
 export class SampleColumns {
   length = 0;
-  #capacity = FIRST_CAPACITY;
-  #t = new BigInt64Array(FIRST_CAPACITY);
-  #value = new BigInt64Array(FIRST_CAPACITY);
-  #start = new BigInt64Array(FIRST_CAPACITY);
-  #offset = new BigInt64Array(FIRST_CAPACITY);
-  #target = new BigUint64Array(FIRST_CAPACITY);
-  #series = new Uint8Array(FIRST_CAPACITY * 16);
-  #meter = new Uint8Array(FIRST_CAPACITY);
-  #cluster = new Uint16Array(FIRST_CAPACITY);
-  #topic = new Uint16Array(FIRST_CAPACITY);
-  #partition = new Uint16Array(FIRST_CAPACITY);
-  #words = wordsOf(this.#t, this.#value, this.#start);
+  #capacity: number;
+  #t: BigInt64Array;
+  #value: BigInt64Array;
+  #start: BigInt64Array;
+  #offset: BigInt64Array;
+  #target: BigUint64Array;
+  #series: Uint8Array;
+  #meter: Uint8Array;
+  #cluster: Uint16Array;
+  #topic: Uint16Array;
+  #partition: Uint16Array;
+  #words: Words;
+
+  /** With room for as many samples as are expected; more of them cost copies. */
+  constructor(expected = 0) {
+    const n = Math.max(FIRST_CAPACITY, expected);
+    this.#capacity = n;
+    this.#t = new BigInt64Array(n);
+    this.#value = new BigInt64Array(n);
+    this.#start = new BigInt64Array(n);
+    this.#offset = new BigInt64Array(n);
+    this.#target = new BigUint64Array(n);
+    this.#series = new Uint8Array(n * 16);
+    this.#meter = new Uint8Array(n);
+    this.#cluster = new Uint16Array(n);
+    this.#topic = new Uint16Array(n);
+    this.#partition = new Uint16Array(n);
+    this.#words = wordsOf(this.#t, this.#value, this.#start);
+  }
 
   /** `value` is a safe integer, -1 for a marker, or a bigint below 2^63. */
   push(fields: SampleFields, series: Uint8Array, value: number | bigint): void {
@@ -51,6 +69,17 @@ export class SampleColumns {
   /** Take back what came after the first `length` samples. */
   truncate(length: number): void {
     this.length = length;
+  }
+
+  /** Of some samples spread over the batch, the time of the one in the middle; undefined: there is none. */
+  medianTime(): number | undefined {
+    const count = Math.min(this.length, MEDIAN_OF);
+    const some = Array.from(
+      { length: count },
+      (_, i) => this.#t[Math.floor((i * this.length) / count)] ?? 0n,
+    );
+    const median = some.sort((a, b) => Number(a - b))[Math.floor(count / 2)];
+    return median === undefined ? undefined : Number(median);
   }
 
   /** The columns, cut to length; valid until the next push. */

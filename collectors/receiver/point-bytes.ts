@@ -10,6 +10,7 @@ import { I64, LEN, tag, VARINT } from '../../core/protobuf/message-reader.ts';
 import { FLAG_NO_RECORDED_VALUE } from '../../core/otlp/metrics-data.ts';
 import type { Labels } from '../../core/remote-write/labels.ts';
 import type { PushedSample } from '../../core/remote-write/write-request.ts';
+import { Scratch } from '../../core/runtime/scratch.ts';
 
 /** Labels that have a place of their own, by index; -1: there is none. */
 export interface Named {
@@ -31,6 +32,8 @@ const STRING = tag(1, LEN);
 /** What a point has beside its attributes at most: start, time, and value or flags, with their tags. */
 export const FIELD_BYTES = 27;
 const INITIAL_BYTES = 64 * 1024;
+/** One request is written at a time, and copied into records before the next. */
+const SCRATCH = new Scratch(8 * 1024 * 1024);
 /** Below this a loop is faster than a call. */
 const LONG_TEXT = 40;
 
@@ -49,11 +52,11 @@ export class PointBytes {
   constructor(source: Buffer, maxBytes: number) {
     this.#source = source;
     this.#maxBytes = maxBytes;
-    this.#bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+    this.#bytes = SCRATCH.take(INITIAL_BYTES);
     this.#view = viewOf(this.#bytes);
   }
 
-  /** All points; another one after each that was written. */
+  /** All points; another one after each that was written, and only until those of another request are. */
   get bytes(): Buffer {
     return this.#bytes;
   }
@@ -148,12 +151,12 @@ export class PointBytes {
 
   #reserve(bytes: number): boolean {
     const needed = this.#at + bytes;
-    if (needed <= this.#bytes.length) return true;
     if (needed > this.#maxBytes) {
       this.#isFull = true;
       return false;
     }
-    const grown = Buffer.allocUnsafeSlow(Math.min(this.#maxBytes, Math.max(needed, 2 * this.#bytes.length)));
+    if (needed <= this.#bytes.length) return true;
+    const grown = SCRATCH.take(Math.min(this.#maxBytes, Math.max(needed, 2 * this.#bytes.length)));
     this.#bytes.copy(grown, 0, 0, this.#at);
     this.#bytes = grown;
     this.#view = viewOf(grown);

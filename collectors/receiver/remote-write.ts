@@ -17,6 +17,7 @@ import {
   type PushedSeries,
   type WriteVersion,
 } from '../../core/remote-write/write-request.ts';
+import { Scratch } from '../../core/runtime/scratch.ts';
 import { Times, type Admission, type AdmissionOptions } from './admission.ts';
 import { FIELD_BYTES, PointBytes, type Named } from './point-bytes.ts';
 import { MAX_PART_BYTES, MAX_POINT_BYTES, Records, type ResourceLabels } from './records.ts';
@@ -26,6 +27,8 @@ const SCOPE = textField(1, 'gh0stmeter/receiver');
 const NOTHING = Buffer.alloc(0);
 /** Of a resource beside its texts. */
 const RESOURCE_BYTES = 64;
+/** One request is read at a time, and nothing of it is kept but copies. */
+const UNPACKED = new Scratch(8 * 1024 * 1024);
 /** A Metric's gauge, and the attributes of its points. */
 const GAUGE = 5;
 const ATTRIBUTES = 7;
@@ -47,7 +50,7 @@ export function writeVersionOf(headers: IncomingHttpHeaders): WriteVersion | und
 /** Synchronous: one request is admitted at a time, so memory does not grow with the number of senders. */
 export function admitWrite(body: Uint8Array, version: WriteVersion, options: AdmissionOptions): Admission {
   const { limits } = options.cluster;
-  const unpacked = uncompressSnappy(body, limits.unpackedBytes);
+  const unpacked = uncompressSnappy(body, limits.unpackedBytes, (bytes) => UNPACKED.take(bytes));
   if (!unpacked.ok) {
     return unpacked.reason === 'too_large'
       ? { ok: false, reason: 'too_large', detail: `more than ${limits.unpackedBytes} bytes unpacked` }

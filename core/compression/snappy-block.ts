@@ -18,12 +18,17 @@ const LONGEST_SHORT_LITERAL = 60;
 
 const CORRUPT: Uncompressed = { ok: false, reason: 'corrupt' };
 
-export function uncompressSnappy(block: Uint8Array, maxBytes: number): Uncompressed {
+/** `roomFor` gives at least so many bytes; without it they are the caller's own. */
+export function uncompressSnappy(
+  block: Uint8Array,
+  maxBytes: number,
+  roomFor = (bytes: number): Buffer => Buffer.allocUnsafe(bytes),
+): Uncompressed {
   const [length, begin] = announcedLength(block);
   if (length < 0) return CORRUPT;
   if (length > maxBytes) return { ok: false, reason: 'too_large' };
   if (length > block.length * MAX_EXPANSION) return CORRUPT;
-  const out = Buffer.allocUnsafe(length);
+  const out = roomFor(length).subarray(0, length);
   return fill(out, block, begin) ? { ok: true, bytes: out } : CORRUPT;
 }
 
@@ -49,7 +54,7 @@ function fill(out: Buffer, block: Uint8Array, begin: number): boolean {
       const length = extra === 0 ? short : littleEndian(block, at, extra) + 1;
       at += extra;
       if (at + length > block.length || to + length > out.length) return false;
-      out.set(block.subarray(at, at + length), to);
+      copyLiteral(out, to, { block, at, length });
       at += length;
       to += length;
     } else {
@@ -70,6 +75,16 @@ function littleEndian(block: Uint8Array, at: number, bytes: number): number {
   let value = 0;
   for (let i = 0; i < bytes; i++) value += (block[at + i] ?? 0) * 256 ** i;
   return value;
+}
+
+/** Most are a few bytes, for which a loop is faster than a view. */
+function copyLiteral(
+  out: Buffer,
+  to: number,
+  { block, at, length }: { readonly block: Uint8Array; readonly at: number; readonly length: number },
+): void {
+  if (length > LONGEST_SHORT_LITERAL) out.set(block.subarray(at, at + length), to);
+  else for (let i = 0; i < length; i++) out[to + i] = block[at + i] ?? 0;
 }
 
 /** A copy may reach into what it is writing: that is how a run is compressed. */

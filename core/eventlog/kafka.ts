@@ -8,6 +8,7 @@ import { registerCodecs } from './kafka/codecs.ts';
 import type { KafkaLogConfig } from './kafka/config.ts';
 import { ConnectionWatch } from './kafka/connection-watch.ts';
 import { boundAnswers } from './kafka/decode-messages.ts';
+import { ownBatches } from './kafka/encode-batches.ts';
 import { KafkaGroupConsumer } from './kafka/group-consumer.ts';
 import { calmRequestQueues } from './kafka/request-queues.ts';
 import { Topics, type TopicProblem } from './kafka/topics.ts';
@@ -52,6 +53,7 @@ export class KafkaLog implements SampleLog {
   constructor(config: KafkaLogConfig, deps: KafkaLogDeps) {
     registerCodecs(config.maxUnpackedBytes);
     boundAnswers(config.fetch.bufferBytes);
+    ownBatches();
     calmRequestQueues();
     const watch = new ConnectionWatch(deps.facts);
     const clients = new KafkaClients(config, { clock: deps.clock, watch });

@@ -22,6 +22,11 @@ interface Codec {
   readonly pack?: Pack;
 }
 
+/** Samples with their labels are packed to about this part of themselves. */
+const RATIO = 16;
+const MIN_CHUNK_BYTES = 1024;
+const MAX_CHUNK_BYTES = 256 * 1024;
+
 const gunzipped = promisify(gunzip);
 const unzstd = promisify(zstdDecompress);
 
@@ -33,7 +38,9 @@ const CODECS: ReadonlyMap<number, Codec> = new Map<number, Codec>([
     {
       name: 'gzip',
       unpack: (packed, maxBytes) =>
-        bounded(maxBytes, (maxOutputLength) => gunzipped(packed, { maxOutputLength })),
+        bounded(maxBytes, (maxOutputLength) =>
+          gunzipped(packed, { maxOutputLength, chunkSize: chunkBytes(packed) }),
+        ),
       pack: promisify<Buffer, Buffer>(gzip),
     },
   ],
@@ -44,7 +51,9 @@ const CODECS: ReadonlyMap<number, Codec> = new Map<number, Codec>([
     {
       name: 'zstd',
       unpack: (packed, maxBytes) =>
-        bounded(maxBytes, (maxOutputLength) => unzstd(packed, { maxOutputLength })),
+        bounded(maxBytes, (maxOutputLength) =>
+          unzstd(packed, { maxOutputLength, chunkSize: chunkBytes(packed) }),
+        ),
       pack: promisify<Buffer, Buffer>(zstdCompress),
     },
   ],
@@ -85,6 +94,14 @@ async function unpackBatch(
 function checked({ records }: BatchHeader, plain: Buffer): Buffer {
   if (plain.length < records * 7) throw new Undecodable('unpacks to fewer records than it says');
   return plain;
+}
+
+/**
+ * What a batch unpacks to is gathered in pieces of this size, each a turn of the thread pool. Of a small
+ * batch they are small, for records that wait hold the whole piece.
+ */
+function chunkBytes(packed: Buffer): number {
+  return Math.min(MAX_CHUNK_BYTES, Math.max(MIN_CHUNK_BYTES, RATIO * packed.length));
 }
 
 async function bounded(maxBytes: number, unpack: (maxBytes: number) => Promise<Buffer>): Promise<Buffer> {

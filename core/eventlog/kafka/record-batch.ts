@@ -14,6 +14,7 @@ const ATTRIBUTES_AT = 21;
 const LAST_DELTA_AT = 23;
 const FIRST_TIME_AT = 27;
 const MAX_TIME_AT = 35;
+const PRODUCER_AT = 43;
 const COUNT_AT = 57;
 const MAGIC = 2;
 const CODEC_BITS = 0x7;
@@ -51,6 +52,36 @@ export function headerOf(packed: Buffer): BatchHeader {
     lastOffsetDelta: batch.readInt32BE(LAST_DELTA_AT),
     isIntact: batch.readUInt32BE(CRC_AT) === crc32c(batch.subarray(ATTRIBUTES_AT)),
   };
+}
+
+export interface NewBatch {
+  /** Codec and other bits. */
+  readonly attributes: number;
+  readonly records: number;
+  readonly lastOffsetDelta: number;
+  readonly firstTimestampMs: bigint;
+  readonly maxTimestampMs: bigint;
+  /** Of an idempotent producer; -1 for any other. */
+  readonly producer: { readonly id: bigint; readonly epoch: number; readonly firstSequence: number };
+}
+
+/** A batch as a producer sends it: the broker fills in offset and epoch. */
+export function batchOf(batch: NewBatch, packed: Buffer): Buffer {
+  const out = Buffer.allocUnsafeSlow(HEADER_BYTES + packed.length);
+  out.fill(0, 0, HEADER_BYTES);
+  out.writeInt32BE(out.length - COUNTED_FROM, LENGTH_AT);
+  out[MAGIC_AT] = MAGIC;
+  out.writeInt16BE(batch.attributes, ATTRIBUTES_AT);
+  out.writeInt32BE(batch.lastOffsetDelta, LAST_DELTA_AT);
+  out.writeBigInt64BE(batch.firstTimestampMs, FIRST_TIME_AT);
+  out.writeBigInt64BE(batch.maxTimestampMs, MAX_TIME_AT);
+  out.writeBigInt64BE(batch.producer.id, PRODUCER_AT);
+  out.writeInt16BE(batch.producer.epoch, PRODUCER_AT + 8);
+  out.writeInt32BE(batch.producer.firstSequence, PRODUCER_AT + 10);
+  out.writeInt32BE(batch.records, COUNT_AT);
+  packed.copy(out, HEADER_BYTES);
+  out.writeUInt32BE(crc32c(out.subarray(ATTRIBUTES_AT)), CRC_AT);
+  return out;
 }
 
 /** True where these bytes of an answer begin with a batch. */

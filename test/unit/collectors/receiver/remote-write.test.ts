@@ -117,3 +117,26 @@ describe.each(versions)('a remote write of $version', ({ version, encode }) => {
     expect(refusals.counts()).toEqual([{ reason: 'too_large', count: 3 }]);
   });
 });
+
+it('what was admitted stays as it was while others are, in whatever size', () => {
+  const series = (name: string, count: number): SentSeries[] => [
+    {
+      labels: [
+        ['__name__', 'm'],
+        ['pod', name],
+      ],
+      samples: Array.from({ length: count }, (_, i) => ({ timestamp: NOW - i, value: i })),
+    },
+  ];
+  const sizes = [1, 5_000, 3, 45_000, 2];
+  const records = sizes.map((count, i) => {
+    const { admission } = admitted(encodeWrite2(series(`pod-${i}`, count)), '2.0');
+    if (!admission.ok) throw new Error(admission.detail);
+    return admission.records;
+  });
+  sizes.forEach((count, i) => {
+    const rows = rowsOf(records[i] ?? []);
+    expect(rows).toHaveLength(count);
+    expect(new Set(rows.map((row) => JSON.stringify(row).includes(`pod-${i}`)))).toEqual(new Set([true]));
+  });
+});

@@ -1,0 +1,154 @@
+import { createRequire } from 'node:module';
+
+import kafkajs from 'kafkajs';
+
+import { varintLength, writeVarint } from '../../protobuf/message-writer.ts';
+import { invariant } from '../../runtime/errors.ts';
+import { batchOf } from './record-batch.ts';
+
+const PROTOCOL = 'kafkajs/src/protocol';
+const RECORD = `${PROTOCOL}/recordBatch/record/v0`;
+/** Who encodes batches, each from the moment that it is loaded. */
+const REQUESTS = ['v3', 'v4', 'v5', 'v6', 'v7'];
+const NOT_PACKED: number = kafkajs.CompressionTypes.None;
+const CODEC_BITS = 0x7;
+const TRANSACTIONAL = 0x10;
+
+/** A record as the library tells it, once it has its place in a batch. */
+export interface PlacedRecord {
+  readonly offsetDelta: number;
+  readonly timestampDelta: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers?: Readonly<Record<string, Buffer>>;
+}
+
+/** A batch as the library tells it; timestamps are texts, ids what it takes for 64 bits. */
+interface ToldBatch {
+  readonly compression: number;
+  readonly records: readonly PlacedRecord[];
+  readonly firstTimestamp: string | number;
+  readonly maxTimestamp: string | number;
+  readonly lastOffsetDelta: number;
+  readonly transactional: boolean;
+  readonly producerId: { toString(): string };
+  readonly producerEpoch: number;
+  readonly firstSequence: number;
+}
+
+/** What the library writes into a request, of one of its encoders. */
+interface Encoded {
+  readonly buf: Buffer;
+  readonly buffer: Buffer;
+  size(): number;
+}
+
+let isOwn = false;
+
+/**
+ * Has batches written at their size. By itself the library lets a buffer of zeros grow by doubling, once for
+ * each record and once more for all of them: some three times their bytes, for the garbage collector to see
+ * to. The bytes are the same.
+ */
+export function ownBatches(): void {
+  // The library is one for the whole process.
+  if (isOwn) return;
+  isOwn = true;
+  const require = createRequire(import.meta.url);
+  const record = require(RECORD) as { readonly length: number };
+  const batches = require(`${PROTOCOL}/recordBatch/v0`) as {
+    RecordBatch: (told: ToldBatch) => Promise<Encoded>;
+  };
+  const module = require.cache[require.resolve(RECORD)];
+  const isKnown = record.length === 1 && batches.RecordBatch.length === 1;
+  invariant(module !== undefined && isKnown, 'the client library encodes batches as its pinned version');
+  module.exports = (placed: PlacedRecord) => placed;
+  batches.RecordBatch = encodeBatch;
+  // One that was used before has the library's own; it is loaded again where it is needed.
+  for (const version of REQUESTS)
+    Reflect.deleteProperty(require.cache, require.resolve(`${PROTOCOL}/requests/produce/${version}/request`));
+}
+
+export async function encodeBatch(told: ToldBatch): Promise<Encoded> {
+  const { compression, records, transactional, producerId, producerEpoch, firstSequence } = told;
+  const plain = encodeRecords(records);
+  const attributes = (compression & CODEC_BITS) | (transactional ? TRANSACTIONAL : 0);
+  const packed = compression === NOT_PACKED ? plain : await pack(compression, plain);
+  const bytes = batchOf(
+    {
+      attributes,
+      records: records.length,
+      lastOffsetDelta: told.lastOffsetDelta,
+      firstTimestampMs: BigInt(told.firstTimestamp),
+      maxTimestampMs: BigInt(told.maxTimestamp),
+      producer: { id: BigInt(String(producerId)), epoch: producerEpoch, firstSequence },
+    },
+    packed,
+  );
+  return { buf: bytes, buffer: bytes, size: () => bytes.length };
+}
+
+async function pack(compression: number, buffer: Buffer): Promise<Buffer> {
+  const codecs = kafkajs.CompressionCodecs as Record<number, (() => Codec) | undefined>;
+  const codec = codecs[compression]?.();
+  invariant(codec !== undefined, `codec ${compression} is registered`);
+  return await codec.compress({ buffer });
+}
+
+interface Codec {
+  compress(encoder: { readonly buffer: Buffer }): Promise<Buffer>;
+}
+
+/** One behind the other: length, no attributes, time, offset, key, value, headers. */
+function encodeRecords(records: readonly PlacedRecord[]): Buffer {
+  const lengths = records.map(lengthOf);
+  const bytes = lengths.reduce((sum, length) => sum + varintLength(zigzag(length)) + length, 0);
+  const out = Buffer.allocUnsafeSlow(bytes);
+  let at = 0;
+  records.forEach((record, i) => {
+    at = writeInt(out, at, lengths[i] ?? 0);
+    out[at++] = 0;
+    at = writeInt(out, at, record.timestampDelta);
+    at = writeInt(out, at, record.offsetDelta);
+    at = writeContent(out, at, record.key);
+    at = writeContent(out, at, record.value);
+    const headers = Object.entries(record.headers ?? {});
+    at = writeInt(out, at, headers.length);
+    for (const [name, content] of headers)
+      at = writeContent(out, writeContent(out, at, Buffer.from(name)), content);
+  });
+  return out;
+}
+
+function lengthOf({ timestampDelta, offsetDelta, key, value, headers = {} }: PlacedRecord): number {
+  const named = Object.entries(headers);
+  return named.reduce(
+    (sum, [name, content]) => sum + contentLength(Buffer.from(name)) + contentLength(content),
+    1 +
+      varintLength(zigzag(timestampDelta)) +
+      varintLength(zigzag(offsetDelta)) +
+      contentLength(key) +
+      contentLength(value) +
+      varintLength(zigzag(named.length)),
+  );
+}
+
+function contentLength(content: Buffer | null): number {
+  return content === null ? 1 : varintLength(zigzag(content.length)) + content.length;
+}
+
+/** After its length; -1 says that there is none. */
+function writeContent(out: Buffer, at: number, content: Buffer | null): number {
+  if (content === null) return writeInt(out, at, -1);
+  const begin = writeInt(out, at, content.length);
+  return begin + content.copy(out, begin);
+}
+
+function writeInt(out: Buffer, at: number, value: number): number {
+  return writeVarint(out, at, zigzag(value));
+}
+
+/** 0, -1, 1, -2 are 0, 1, 2, 3. */
+function zigzag(value: number): number {
+  return value < 0 ? -2 * value - 1 : 2 * value;
+}
