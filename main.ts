@@ -31,6 +31,7 @@ import {
 } from './core/runtime/command-line.ts';
 import { loadConfig } from './core/runtime/config.ts';
 import { MeteringError } from './core/runtime/errors.ts';
+import { limitHeapGrowth } from './core/runtime/heap.ts';
 import { Lifecycle, part, stopOnSignals, type Part } from './core/runtime/lifecycle.ts';
 import { clockAt, portOf } from './core/runtime/option-values.ts';
 import { readSettingsTimeline } from './core/runtime/settings.ts';
@@ -47,6 +48,10 @@ const ENGINE_MEMORY_BYTES = 512 * 1024 ** 2;
 const STOP_TIMEOUT_MS = 4_000;
 /** What a role's aggregator has: a span in hand is finished, within what Kubernetes gives a pod. */
 const ROLE_STOP_TIMEOUT_MS = 20_000;
+/** In percent. Little of a collector is alive, and much passes through it. */
+const COLLECTOR_HEAP_GROWTH = 150;
+/** It knows every series, and a roll-up leaves as much behind again. */
+const AGGREGATOR_HEAP_GROWTH = 70;
 
 async function main(args: readonly string[]): Promise<number> {
   const { arguments: given, ...invocation } = parseCommandLine(args);
@@ -227,6 +232,7 @@ async function runParts(
 }
 
 async function runCollector({ config, verbose }: OptionsOf<'collector'>): Promise<number> {
+  limitHeapGrowth(COLLECTOR_HEAP_GROWTH);
   const role = roleSettings(roleSchemas.collector, config);
   return await runParts(verbose, async (run) => {
     const log = kafkaOf(role.kafka, run);
@@ -241,6 +247,7 @@ async function runCollector({ config, verbose }: OptionsOf<'collector'>): Promis
 }
 
 async function runAggregator({ config, verbose }: OptionsOf<'aggregator'>): Promise<number> {
+  limitHeapGrowth(AGGREGATOR_HEAP_GROWTH);
   const role = roleSettings(roleSchemas.aggregator, config);
   const { clusters, declaredFile, ledgerTopic, detailRetentionMs } = role;
   const ledgerTopics = ledgerTopicsOf(ledgerTopic);
