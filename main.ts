@@ -51,7 +51,7 @@ const ROLE_STOP_TIMEOUT_MS = 20_000;
 /** In percent. Little of a collector is alive, and much passes through it. */
 const COLLECTOR_HEAP_GROWTH = 150;
 /** It knows every series, and a roll-up leaves as much behind again. */
-const AGGREGATOR_HEAP_GROWTH = 70;
+const AGGREGATOR_HEAP_GROWTH = 40;
 
 async function main(args: readonly string[]): Promise<number> {
   const { arguments: given, ...invocation } = parseCommandLine(args);

@@ -66,7 +66,7 @@ const DEFAULT_GROUP = 'aggregator';
  * Large, so that a backlog is worked off in few inserts; at the head of the log batches are small by
  * themselves.
  */
-const MAX_BATCH_BYTES = 20 * 1024 * 1024;
+const MAX_BATCH_BYTES = 12 * 1024 * 1024;
 const POLL_MS = 500;
 const REST_MS = 1_000;
 /** Of a store that keeps what it has answered for. */

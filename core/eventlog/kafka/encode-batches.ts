@@ -14,19 +14,27 @@ const NOT_PACKED: number = kafkajs.CompressionTypes.None;
 const CODEC_BITS = 0x7;
 const TRANSACTIONAL = 0x10;
 
+type Content = Buffer | string | null | undefined;
+
 /** A record as the library tells it, once it has its place in a batch. */
-export interface PlacedRecord {
+export interface ToldRecord {
   readonly offsetDelta: number;
   readonly timestampDelta: number;
+  readonly key?: Content;
+  readonly value: Content;
+  readonly headers?: Readonly<Record<string, Content | readonly Content[]>>;
+}
+
+interface Placed extends Pick<ToldRecord, 'offsetDelta' | 'timestampDelta'> {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
-  readonly headers?: Readonly<Record<string, Buffer>>;
+  readonly headers: readonly (readonly [name: Buffer, content: Buffer | null])[];
 }
 
 /** A batch as the library tells it; timestamps are texts, ids what it takes for 64 bits. */
 interface ToldBatch {
   readonly compression: number;
-  readonly records: readonly PlacedRecord[];
+  readonly records: readonly ToldRecord[];
   readonly firstTimestamp: string | number;
   readonly maxTimestamp: string | number;
   readonly lastOffsetDelta: number;
@@ -62,7 +70,7 @@ export function ownBatches(): void {
   const module = require.cache[require.resolve(RECORD)];
   const isKnown = record.length === 1 && batches.RecordBatch.length === 1;
   invariant(module !== undefined && isKnown, 'the client library encodes batches as its pinned version');
-  module.exports = (placed: PlacedRecord) => placed;
+  module.exports = (told: ToldRecord) => told;
   batches.RecordBatch = encodeBatch;
   // One that was used before has the library's own; it is loaded again where it is needed.
   for (const version of REQUESTS)
@@ -71,7 +79,7 @@ export function ownBatches(): void {
 
 export async function encodeBatch(told: ToldBatch): Promise<Encoded> {
   const { compression, records, transactional, producerId, producerEpoch, firstSequence } = told;
-  const plain = encodeRecords(records);
+  const plain = encodeRecords(records.map(placedOf));
   const attributes = (compression & CODEC_BITS) | (transactional ? TRANSACTIONAL : 0);
   const packed = compression === NOT_PACKED ? plain : await pack(compression, plain);
   const bytes = batchOf(
@@ -99,8 +107,20 @@ interface Codec {
   compress(encoder: { readonly buffer: Buffer }): Promise<Buffer>;
 }
 
+function placedOf({ offsetDelta, timestampDelta, key, value, headers = {} }: ToldRecord): Placed {
+  const named = Object.entries(headers).flatMap(([name, content]) =>
+    [content].flat().map((one) => [Buffer.from(name), bytesOf(one)] as const),
+  );
+  return { offsetDelta, timestampDelta, key: bytesOf(key), value: bytesOf(value), headers: named };
+}
+
+function bytesOf(content: Content): Buffer | null {
+  if (typeof content === 'string') return Buffer.from(content);
+  return content ?? null;
+}
+
 /** One behind the other: length, no attributes, time, offset, key, value, headers. */
-function encodeRecords(records: readonly PlacedRecord[]): Buffer {
+function encodeRecords(records: readonly Placed[]): Buffer {
   const lengths = records.map(lengthOf);
   const bytes = lengths.reduce((sum, length) => sum + varintLength(zigzag(length)) + length, 0);
   const out = Buffer.allocUnsafeSlow(bytes);
@@ -112,24 +132,22 @@ function encodeRecords(records: readonly PlacedRecord[]): Buffer {
     at = writeInt(out, at, record.offsetDelta);
     at = writeContent(out, at, record.key);
     at = writeContent(out, at, record.value);
-    const headers = Object.entries(record.headers ?? {});
-    at = writeInt(out, at, headers.length);
-    for (const [name, content] of headers)
-      at = writeContent(out, writeContent(out, at, Buffer.from(name)), content);
+    at = writeInt(out, at, record.headers.length);
+    for (const [name, content] of record.headers)
+      at = writeContent(out, writeContent(out, at, name), content);
   });
   return out;
 }
 
-function lengthOf({ timestampDelta, offsetDelta, key, value, headers = {} }: PlacedRecord): number {
-  const named = Object.entries(headers);
-  return named.reduce(
-    (sum, [name, content]) => sum + contentLength(Buffer.from(name)) + contentLength(content),
+function lengthOf({ timestampDelta, offsetDelta, key, value, headers }: Placed): number {
+  return headers.reduce(
+    (sum, [name, content]) => sum + contentLength(name) + contentLength(content),
     1 +
       varintLength(zigzag(timestampDelta)) +
       varintLength(zigzag(offsetDelta)) +
       contentLength(key) +
       contentLength(value) +
-      varintLength(zigzag(named.length)),
+      varintLength(zigzag(headers.length)),
   );
 }
 

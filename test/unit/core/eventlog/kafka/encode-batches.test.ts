@@ -7,7 +7,7 @@ import { registerCodecs } from '../../../../../core/eventlog/kafka/codecs.ts';
 import {
   encodeBatch,
   ownBatches,
-  type PlacedRecord,
+  type ToldRecord,
 } from '../../../../../core/eventlog/kafka/encode-batches.ts';
 
 const require = createRequire(import.meta.url);
@@ -26,7 +26,7 @@ const batches = require(`${PROTOCOL}/recordBatch/v0`) as {
 };
 // As they are before anything is changed in them.
 const theirs = {
-  record: require(`${PROTOCOL}/recordBatch/record/v0`) as (told: PlacedRecord) => Encoder,
+  record: require(`${PROTOCOL}/recordBatch/record/v0`) as (told: ToldRecord) => Encoder,
   batch: batches.RecordBatch,
   decode: require(`${PROTOCOL}/recordBatch/v0/decoder`) as (
     bytes: unknown,
@@ -52,9 +52,9 @@ const someRecords = fc
     }),
     { minLength: 1, maxLength: 70 },
   )
-  .map((records): PlacedRecord[] => records.map((record, offsetDelta) => ({ ...record, offsetDelta })));
+  .map((records): ToldRecord[] => records.map((record, offsetDelta) => ({ ...record, offsetDelta })));
 
-function told(records: readonly PlacedRecord[], compression: number) {
+function told(records: readonly ToldRecord[], compression: number) {
   return {
     compression,
     ...{ firstTimestamp: String(CREATED), maxTimestamp: String(CREATED + 5), transactional: false },
@@ -74,6 +74,20 @@ test('what is not packed is what the library writes', async () => {
       expect(size()).toBe(expected.size());
     }),
   );
+});
+
+test('so are texts, several headers of a name, and what is not there', async () => {
+  const records: ToldRecord[] = [
+    {
+      ...{ offsetDelta: 0, timestampDelta: 0, key: 'kéy', value: 'ünïcode' },
+      headers: { one: 'text', more: ['a', Buffer.from('b')] },
+    },
+    { offsetDelta: 1, timestampDelta: 1, value: '' },
+    { offsetDelta: 2, timestampDelta: 1, key: null, value: null, headers: {} },
+  ];
+  const batch = told(records, kafkajs.CompressionTypes.None);
+  const expected = await theirs.batch({ ...batch, records: records.map(theirs.record) });
+  expect((await encodeBatch(batch)).buffer.equals(expected.buffer)).toBe(true);
 });
 
 test('so are a transaction and its producer', async () => {
