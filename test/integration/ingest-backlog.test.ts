@@ -34,7 +34,9 @@ afterAll(async () => {
 });
 
 const parts = () => ({
-  ...{ store: opened.store, clock: new SystemClock(), facts: { event: () => undefined } },
+  store: opened.store,
+  clock: new SystemClock(),
+  facts: { event: () => undefined },
 });
 
 test('while as much again waits, the next poll is for half a batch and comes at once; then there is rest', async () => {

@@ -2,9 +2,9 @@ import { createRequire } from 'node:module';
 
 import kafkajs from 'kafkajs';
 
-import { varintLength, writeVarint } from '../../protobuf/message-writer.ts';
 import { invariant } from '../../runtime/errors.ts';
 import { batchOf } from './record-batch.ts';
+import { encodeRecords, type PlacedRecord } from './encode-records.ts';
 
 const PROTOCOL = 'kafkajs/src/protocol';
 const RECORD = `${PROTOCOL}/recordBatch/record/v0`;
@@ -23,12 +23,6 @@ export interface ToldRecord {
   readonly key?: Content;
   readonly value: Content;
   readonly headers?: Readonly<Record<string, Content | readonly Content[]>>;
-}
-
-interface Placed extends Pick<ToldRecord, 'offsetDelta' | 'timestampDelta'> {
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers: readonly (readonly [name: Buffer, content: Buffer | null])[];
 }
 
 /** A batch as the library tells it; timestamps are texts, ids what it takes for 64 bits. */
@@ -107,7 +101,7 @@ interface Codec {
   compress(encoder: { readonly buffer: Buffer }): Promise<Buffer>;
 }
 
-function placedOf({ offsetDelta, timestampDelta, key, value, headers = {} }: ToldRecord): Placed {
+function placedOf({ offsetDelta, timestampDelta, key, value, headers = {} }: ToldRecord): PlacedRecord {
   const named = Object.entries(headers).flatMap(([name, content]) =>
     [content].flat().map((one) => [Buffer.from(name), bytesOf(one)] as const),
   );
@@ -117,56 +111,4 @@ function placedOf({ offsetDelta, timestampDelta, key, value, headers = {} }: Tol
 function bytesOf(content: Content): Buffer | null {
   if (typeof content === 'string') return Buffer.from(content);
   return content ?? null;
-}
-
-/** One behind the other: length, no attributes, time, offset, key, value, headers. */
-function encodeRecords(records: readonly Placed[]): Buffer {
-  const lengths = records.map(lengthOf);
-  const bytes = lengths.reduce((sum, length) => sum + varintLength(zigzag(length)) + length, 0);
-  const out = Buffer.allocUnsafeSlow(bytes);
-  let at = 0;
-  records.forEach((record, i) => {
-    at = writeInt(out, at, lengths[i] ?? 0);
-    out[at++] = 0;
-    at = writeInt(out, at, record.timestampDelta);
-    at = writeInt(out, at, record.offsetDelta);
-    at = writeContent(out, at, record.key);
-    at = writeContent(out, at, record.value);
-    at = writeInt(out, at, record.headers.length);
-    for (const [name, content] of record.headers)
-      at = writeContent(out, writeContent(out, at, name), content);
-  });
-  return out;
-}
-
-function lengthOf({ timestampDelta, offsetDelta, key, value, headers }: Placed): number {
-  return headers.reduce(
-    (sum, [name, content]) => sum + contentLength(name) + contentLength(content),
-    1 +
-      varintLength(zigzag(timestampDelta)) +
-      varintLength(zigzag(offsetDelta)) +
-      contentLength(key) +
-      contentLength(value) +
-      varintLength(zigzag(headers.length)),
-  );
-}
-
-function contentLength(content: Buffer | null): number {
-  return content === null ? 1 : varintLength(zigzag(content.length)) + content.length;
-}
-
-/** After its length; -1 says that there is none. */
-function writeContent(out: Buffer, at: number, content: Buffer | null): number {
-  if (content === null) return writeInt(out, at, -1);
-  const begin = writeInt(out, at, content.length);
-  return begin + content.copy(out, begin);
-}
-
-function writeInt(out: Buffer, at: number, value: number): number {
-  return writeVarint(out, at, zigzag(value));
-}
-
-/** 0, -1, 1, -2 are 0, 1, 2, 3. */
-function zigzag(value: number): number {
-  return value < 0 ? -2 * value - 1 : 2 * value;
 }

@@ -1,4 +1,5 @@
 import { crc32c } from './crc32c.ts';
+import { encodeRecords } from './encode-records.ts';
 import { Undecodable } from './undecodable.ts';
 
 /**
@@ -141,25 +142,8 @@ function checkPlaces({ records, lastOffsetDelta, isIntact }: BatchHeader): void 
 function recordsAt(offsetDeltas: readonly number[], reason: string): Buffer {
   const text = Buffer.from(reason, 'utf8');
   const value = Buffer.concat([NEVER_A_MESSAGE, text]);
-  const name = Buffer.from(UNREADABLE_HEADER, 'utf8');
-  const made = offsetDeltas.map((offsetDelta) => {
-    const record = Buffer.concat([
-      // Attributes, and no distance from the batch's first timestamp.
-      Buffer.from([0, 0]),
-      varint(offsetDelta),
-      varint(-1),
-      ...[varint(value.length), value],
-      ...[varint(1), varint(name.length), name, varint(text.length), text],
-    ]);
-    return Buffer.concat([varint(record.length), record]);
-  });
-  return Buffer.concat(made);
-}
-
-/** Zigzag, then seven bits a byte: 1 is 02, -1 is 01, 64 is 8001. */
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
-  let left = ((value << 1) ^ (value >> 31)) >>> 0;
-  for (; left > 0x7f; left >>>= 7) bytes.push((left & 0x7f) | 0x80);
-  return Buffer.from([...bytes, left]);
+  const headers = [[Buffer.from(UNREADABLE_HEADER, 'utf8'), text]] as const;
+  return encodeRecords(
+    offsetDeltas.map((offsetDelta) => ({ offsetDelta, timestampDelta: 0, key: null, value, headers })),
+  );
 }
