@@ -9,13 +9,7 @@ import type { UsageStore } from '../store/usage-store.ts';
 import type { TenantScope } from './identity/access.ts';
 import { tenantConditions, type TenantConditions } from './identity/tenant-conditions.ts';
 import type { Dimension, Filters, Group } from './usage/dimensions.ts';
-import {
-  readStanding,
-  readSumsStanding,
-  totalsVersion,
-  type Standing,
-  type SumsStanding,
-} from './usage/standing.ts';
+import { StandingReader, totalsVersion, type Standing, type SumsStanding } from './usage/standing.ts';
 import { VersionReader } from './usage/versions.ts';
 import { columnList, coverageStatement, type Part, type Statement } from './usage/statements.ts';
 import {
@@ -103,6 +97,7 @@ export class StoreUsageReader implements UsageReader {
   readonly #config: StoreUsageReaderConfig;
   readonly #store: UsageStore;
   readonly #versions: VersionReader;
+  readonly #standing: StandingReader;
 
   constructor(
     config: StoreUsageReaderConfig,
@@ -110,12 +105,13 @@ export class StoreUsageReader implements UsageReader {
   ) {
     this.#config = config;
     this.#store = deps.store;
-    this.#versions = deps.versions ?? new VersionReader(deps.store, { timeoutMs: config.queryTimeoutMs });
+    const options = { timeoutMs: config.queryTimeoutMs };
+    this.#versions = deps.versions ?? new VersionReader(deps.store, options);
+    this.#standing = new StandingReader(deps.store, options);
   }
 
   async standing(scope: TenantScope): Promise<Standing> {
-    const versions = await this.#versions.read();
-    const standing = await readStanding(this.#store, versions, { timeoutMs: this.#config.queryTimeoutMs });
+    const standing = await this.#standing.read(await this.#versions.read());
     const mine = await this.clusters(scope);
     const watermarks = new Map([...standing.watermarks].filter(([cluster]) => mine.has(cluster)));
     return { ...standing, watermarks };
@@ -123,8 +119,7 @@ export class StoreUsageReader implements UsageReader {
 
   /** For sums alone. */
   async sumsStanding(): Promise<SumsStanding> {
-    const versions = await this.#versions.read();
-    return await readSumsStanding(this.#store, versions, { timeoutMs: this.#config.queryTimeoutMs });
+    return await this.#standing.readForSums(await this.#versions.read());
   }
 
   /** Those that the scope has something in. */

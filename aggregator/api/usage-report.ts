@@ -61,9 +61,13 @@ export const SETTLE_MS = 300_000;
 
 const NOTHING: Coverage = { coveredMs: 0, expectedMs: 0 };
 
-/** How many rows the report will have: known before it is made. */
-export function rowCount(input: ReportInput): number {
-  return input.windows.length * groupsOf(input).size;
+/** Whether the report will have more rows: known before it is made. */
+export function hasMoreRows(input: ReportInput, limit: number): boolean {
+  const { windows, groupBy, groups = [] } = input;
+  const met = groupsMet(input.figures);
+  // To tell groups apart takes longer than most answers, and few can have as many rows.
+  const most = groupBy.length === 0 ? 1 : groups.length + met.length;
+  return windows.length * most > limit && windows.length * groupsOf(input).size > limit;
 }
 
 /** By window, then by group. */
@@ -157,10 +161,13 @@ function groupsOf({
   isRanked = false,
 }: ReportInput): ReadonlyMap<string, Group> {
   if (groupBy.length === 0) return new Map([[keyOf(groupBy, {}), {}]]);
-  const met = figures.aggregation === 'sum' ? figures.sums : figures.used;
-  const all = [...groups, ...met.map(({ group }) => group)];
+  const all = [...groups, ...groupsMet(figures).map(({ group }) => group)];
   const byKey = new Map(all.map((group) => [keyOf(groupBy, group), group]));
   return isRanked ? byKey : new Map([...byKey].sort(([a], [b]) => compareKeys(a, b)));
+}
+
+function groupsMet(figures: Figures): readonly { readonly group: Group }[] {
+  return figures.aggregation === 'sum' ? figures.sums : figures.used;
 }
 
 function rowKey(windowStartMs: number, key: string): string {

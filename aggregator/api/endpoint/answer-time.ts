@@ -16,6 +16,9 @@ export interface AnswerTime {
   readonly answerTimeoutMs: number;
 }
 
+/** Without a reason of its own, an abort makes an error with a stack: at every request. */
+const ENDED = 'there is an answer';
+
 /** `answer` is handed a signal that is aborted when the time is over or whoever asked has gone. */
 export async function inTime<T>(
   { clock, answerTimeoutMs }: AnswerTime,
@@ -25,7 +28,7 @@ export async function inTime<T>(
   const over = new AbortController();
   const ended = new AbortController();
   const gone = (): void => {
-    ended.abort();
+    ended.abort(ENDED);
     over.abort();
   };
   onceClosed(response, gone);
@@ -39,7 +42,7 @@ export async function inTime<T>(
   try {
     return await Promise.race([answer(over.signal), late.promise]);
   } finally {
-    ended.abort();
+    ended.abort(ENDED);
     response.off('close', gone);
   }
 }

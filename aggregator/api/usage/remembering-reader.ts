@@ -45,8 +45,12 @@ const STANDING: readonly VersionedTable[] = [
   ...(['hour_mark', 'ledger', 'decision', 'label_history'] as const),
 ];
 const SETTLED: readonly VersionedTable[] = ['usage_current', 'usage_day'];
+const OPEN: readonly VersionedTable[] = ['usage_parts'];
+const DETAILS: readonly VersionedTable[] = ['detail_parts'];
+const COVERAGE: readonly VersionedTable[] = ['coverage'];
 /** Where a tenant's clusters are read from. */
 const CLUSTERS: readonly VersionedTable[] = ['label_history', 'usage_day'];
+const CLUSTERS_SEEN: readonly VersionedTable[] = [...CLUSTERS, 'watermark'];
 
 /** Over a store, as the program has it. */
 export function usageReader(
@@ -80,7 +84,7 @@ export class RememberingReader implements UsageReader {
     );
     if (scope.kind === 'all') return { ...everybody, versions };
     const mine = await this.#memory.get(
-      keyOf('clusters', scope, versions.of([...CLUSTERS, 'watermark'])),
+      keyOf('clusters', scope, versions.of(CLUSTERS_SEEN)),
       () => this.#reader.clusters(scope),
       (clusters) => ROW_BYTES * (clusters.size + 1),
     );
@@ -188,7 +192,7 @@ export class RememberingReader implements UsageReader {
     const { meter, windows, filters, standing } = request;
     const { versions } = standing;
     const mine = scope.kind === 'all' ? '' : versions.of(CLUSTERS);
-    const state = [versions.of(['coverage'], monthsOf(windows)), mine];
+    const state = [versions.of(COVERAGE, monthsOf(windows)), mine];
     return await this.#memory.get(
       keyOf('coverage', scope, meter, edgesOf(windows), filters.cluster, state),
       () => this.#reader.coverage(scope, request),
@@ -201,7 +205,7 @@ export class RememberingReader implements UsageReader {
 function usageState(request: UsageRequest): readonly unknown[] {
   const { windows, standing, groupBy, filters } = request;
   const told = [...groupBy, ...namesOf(filters)];
-  const details = told.some(isDetail) ? standing.versions.of(['detail_parts'], monthsOf(windows)) : '';
+  const details = told.some(isDetail) ? standing.versions.of(DETAILS, monthsOf(windows)) : '';
   return [stateOf(request, 'settled'), stateOf(request, 'open'), details];
 }
 
@@ -212,7 +216,7 @@ function stateOf({ windows, standing }: UsageRequest, part: 'settled' | 'open'):
     hours.filter(({ hour }) => months.includes(periodOf(hour)));
   const open = within(standing.open);
   if (part === 'settled') return [versions.of(SETTLED, months), open, within(standing.unsure)];
-  return open.length === 0 ? [] : [versions.of(['usage_parts'], months), open];
+  return open.length === 0 ? [] : [versions.of(OPEN, months), open];
 }
 
 function namesOf(filters: Filters): readonly Dimension[] {

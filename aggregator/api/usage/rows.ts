@@ -13,7 +13,7 @@ import type { Window } from '../../../core/metering/windows.ts';
 import type { TenantScope } from '../identity/access.ts';
 import { compareKeys, keyOf, type Dimension, type Filters, type Group } from './dimensions.ts';
 import type { UsageReader } from '../usage-reader.ts';
-import { rowCount, usageReport, type Figures, type ReportInput, type ReportRow } from '../usage-report.ts';
+import { hasMoreRows, usageReport, type Figures, type ReportInput, type ReportRow } from '../usage-report.ts';
 import { stretchesOf, type Rate } from './rates.ts';
 import type { Standing } from './standing.ts';
 
@@ -99,7 +99,7 @@ export class UsageRows {
     const { windows } = this.#question;
     const most = Math.min(limit, this.#rowsAtOnce);
     const input = await this.#input(windows, { limit: most + 1 });
-    return rowCount(input) > limit || figureCount(input) > most ? undefined : input;
+    return hasMoreRows(input, limit) || figureCount(input) > most ? undefined : input;
   }
 
   /** Whether there are, without making them. */

@@ -12,7 +12,8 @@ import { nextPeriod, periodEnd, periodOf, periodStart, type Period } from '../..
 import type { PeriodState } from '../../ledger/periods.ts';
 import { openHours } from '../../ledger/hour-marks.ts';
 import type { ReadOptions, UsageStore } from '../../store/usage-store.ts';
-import type { Versions } from './versions.ts';
+import { Memory } from './memory.ts';
+import type { VersionedTable, Versions } from './versions.ts';
 
 export interface ClusterHour {
   readonly cluster: string;
@@ -38,37 +39,109 @@ export interface Standing {
 /** So many hours before the newest scrape are looked at first for one that is rolled up. */
 const LOOKED_AT_HOURS = 48;
 
-/** `versions` were read before. */
-export async function readStanding(
-  store: UsageStore,
-  versions: Versions,
-  options: ReadOptions,
-): Promise<Standing> {
-  const closedBefore = await readClosedBefore(store, options);
-  return {
-    closedBefore,
-    versions,
-    watermarks: await readRolledUp(store, options),
-    ...(await readOpen(store, closedBefore, options)),
-    states: await readStates(store, closedBefore, options),
-  };
-}
-
 /** Of the standing what sums are read by. */
 export type SumsStanding = Pick<Standing, 'open' | 'unsure' | 'versions'>;
 
-/** The same, without what is told beside sums. */
-export async function readSumsStanding(
-  store: UsageStore,
-  versions: Versions,
-  options: ReadOptions,
-): Promise<SumsStanding> {
-  const closedBefore = await readClosedBefore(store, options);
-  return { versions, ...(await readOpen(store, closedBefore, options)) };
+/** All of it that is remembered, about: hours and clusters are few. */
+const MAX_BYTES = 1024 * 1024;
+const ENTRY_BYTES = 100;
+
+const PERIODS: readonly VersionedTable[] = ['decision', 'ledger'];
+const CLOSES: readonly VersionedTable[] = ['decision'];
+const SEEN: readonly VersionedTable[] = ['watermark', 'scrape', 'coverage', 'hour_mark'];
+const SETTLED: readonly VersionedTable[] = ['usage_current'];
+
+/**
+ * Each part is read again when one of the tables has changed that it is read from: with every batch that comes
+ * in clusters are seen further, while periods and what is settled stay as they are for an hour.
+ */
+export class StandingReader {
+  readonly #store: UsageStore;
+  readonly #options: ReadOptions;
+  readonly #memory = new Memory(MAX_BYTES);
+
+  constructor(store: UsageStore, options: ReadOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  /** `versions` were read before. */
+  async read(versions: Versions): Promise<Standing> {
+    const closing = this.#closedBefore(versions);
+    const [closedBefore, states, seen] = await Promise.all([
+      closing,
+      closing.then((before) => this.#states(versions, before)),
+      this.#seen(versions),
+    ]);
+    const open = await this.#open(versions, { closedBefore, marked: seen.marked });
+    return { versions, closedBefore, states, watermarks: seen.watermarks, ...open };
+  }
+
+  /** The same, without what is told beside sums. */
+  async readForSums(versions: Versions): Promise<SumsStanding> {
+    const [closedBefore, marked] = await Promise.all([
+      this.#closedBefore(versions),
+      openHours(this.#store, this.#options),
+    ]);
+    return { versions, ...(await this.#open(versions, { closedBefore, marked })) };
+  }
+
+  #closedBefore(versions: Versions): Promise<number> {
+    const read = () => readClosedBefore(this.#store, this.#options);
+    return this.#memory.get(`closed ${versions.of(CLOSES)}`, read, () => ENTRY_BYTES);
+  }
+
+  #states(versions: Versions, closedBefore: number): Promise<ReadonlyMap<Period, PeriodState>> {
+    const read = () => readStates(this.#store, closedBefore, this.#options);
+    const key = `states ${closedBefore} ${versions.of(PERIODS)}`;
+    return this.#memory.get(key, read, ({ size }) => ENTRY_BYTES * (size + 1));
+  }
+
+  /** Marks after watermarks: an hour that a cluster was seen in is never taken for one without usage. */
+  #seen(versions: Versions): Promise<Seen> {
+    const read = async (): Promise<Seen> => ({
+      watermarks: await readRolledUp(this.#store, this.#options),
+      marked: await openHours(this.#store, this.#options),
+    });
+    const size = ({ watermarks, marked }: Seen) => ENTRY_BYTES * (watermarks.size + marked.length + 1);
+    return this.#memory.get(`seen ${versions.of(SEEN)}`, read, size);
+  }
+
+  async #open(
+    versions: Versions,
+    { closedBefore, marked }: { readonly closedBefore: number; readonly marked: Seen['marked'] },
+  ): Promise<Pick<Standing, 'open' | 'unsure'>> {
+    const known = new Map<string, ClusterHour>();
+    for (const { cluster, hour } of marked) {
+      // Of a closed hour only its statement is read.
+      if (hour >= closedBefore) known.set(`${hour} ${cluster}`, { cluster, hour });
+    }
+    if (known.size === 0) return { open: [], unsure: [] };
+    const hours = [...new Set([...known.values()].map(({ hour }) => hour / 1000))].sort((a, b) => a - b);
+    const settled = await this.#memory.get(
+      `settled ${hours.join()} ${versions.of(SETTLED)}`,
+      () => readSettled(this.#store, hours, this.#options),
+      (found) => ENTRY_BYTES * (found.length + 1),
+    );
+    const unsure: ClusterHour[] = [];
+    for (const { cluster, seconds } of settled) {
+      const key = `${seconds * 1000} ${cluster}`;
+      const hour = known.get(key);
+      if (hour !== undefined) unsure.push(hour);
+      known.delete(key);
+    }
+    return { open: [...known.values()], unsure };
+  }
 }
 
+interface Seen extends Pick<Standing, 'watermarks'> {
+  readonly marked: readonly ClusterHour[];
+}
+
+const TOTALS: readonly VersionedTable[] = ['usage_day'];
+
 export function totalsVersion(versions: Versions): string {
-  return versions.of(['usage_day']);
+  return versions.of(TOTALS);
 }
 
 async function readClosedBefore(store: UsageStore, options: ReadOptions): Promise<number> {
@@ -80,33 +153,24 @@ async function readClosedBefore(store: UsageStore, options: ReadOptions): Promis
   return row === undefined || row.newest === 0 ? 0 : periodEnd(row.newest);
 }
 
-async function readOpen(
+/** Of these hours, s in ascending order, those of which there is something settled. */
+async function readSettled(
   store: UsageStore,
-  closedBefore: number,
+  hours: readonly number[],
   options: ReadOptions,
-): Promise<Pick<Standing, 'open' | 'unsure'>> {
-  const marked = new Map<string, ClusterHour>();
-  for (const { cluster, hour } of await openHours(store, options)) {
-    // Of a closed hour only its statement is read.
-    if (hour >= closedBefore) marked.set(`${hour} ${cluster}`, { cluster, hour });
-  }
-  if (marked.size === 0) return { open: [], unsure: [] };
-  const hours = [...new Set([...marked.values()].map(({ hour }) => hour / 1000))];
-  const settled = await store.rows<{ cluster: string; seconds: number }>(
+): Promise<readonly SettledRow[]> {
+  return await store.rows<SettledRow>(
     `SELECT DISTINCT cluster, toUnixTimestamp(hour) AS seconds FROM usage_current
      WHERE hour >= toDateTime({first:Int64}, 'UTC') AND hour <= toDateTime({last:Int64}, 'UTC')
        AND toUnixTimestamp(hour) IN {hours:Array(UInt32)}`,
-    { hours, first: Math.min(...hours), last: Math.max(...hours) },
+    { hours, first: hours[0] ?? 0, last: hours.at(-1) ?? 0 },
     options,
   );
-  const unsure: ClusterHour[] = [];
-  for (const { cluster, seconds } of settled) {
-    const key = `${seconds * 1000} ${cluster}`;
-    const hour = marked.get(key);
-    if (hour !== undefined) unsure.push(hour);
-    marked.delete(key);
-  }
-  return { open: [...marked.values()], unsure };
+}
+
+interface SettledRow {
+  readonly cluster: string;
+  readonly seconds: number;
 }
 
 /** Their entries are dated to the first hour of the period, so only those hours are looked at. */

@@ -1,11 +1,16 @@
-/** Fifty connections, each with the next request when it has its answer: what autocannon measures of it. */
-import autocannon from 'autocannon';
+/** What is asked of the API, and what is measured of it while somebody asks (`client.ts`). */
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type autocannon from 'autocannon';
 import { periodEnd, periodName, periodOf, periodStart } from '../../../core/metering/period.ts';
+import { every, SystemClock } from '../../../core/runtime/clock.ts';
+import type { Asking } from './client.ts';
 import { tenantName, type Load } from './plan.ts';
 
-const CONNECTIONS = 50;
 /** Requests differ, by tenant and meter; drawn anew for every scenario, the same in every run. */
 const REQUESTS = 2_000;
+/** At the memory of the process. */
+const LOOK_MS = 1_000;
 
 export interface Scenario {
   readonly name: string;
@@ -67,32 +72,39 @@ function instants(fromMs: number, toMs: number): string {
 
 export async function fire(url: string, { name, bound, paths }: Scenario, seconds: number): Promise<Result> {
   const memory: number[] = [];
-  const ended = Promise.withResolvers<autocannon.Result>();
-  // Made as they are sent: to make all of them beforehand, for every connection, would hold the API up.
-  let sent = 0;
-  const setupRequest = (request: autocannon.Request): autocannon.Request => ({
-    ...request,
-    path: paths[sent++ % paths.length] ?? '',
+  const asking = new AbortController();
+  const watching = every(new SystemClock(), { intervalMs: LOOK_MS, signal: asking.signal }, async () => {
+    memory.push(process.memoryUsage.rss() / 2 ** 20);
   });
-  const instance = autocannon(
-    {
-      ...{ url, connections: CONNECTIONS, duration: seconds, timeout: 30 },
-      requests: [{ method: 'GET' as const, setupRequest }],
-    },
-    (error: unknown, result) => {
-      if (error instanceof Error) ended.reject(error);
-      else ended.resolve(result);
-    },
-  );
-  instance.on('tick', () => memory.push(process.memoryUsage.rss() / 2 ** 20));
-  const { latency, requests, non2xx, errors, statusCodeStats } = await ended.promise;
-  return {
-    ...{ name, bound, p50: latency.p50, p99: latency.p99, requests: requests.total },
-    ...{ perSecond: requests.total / seconds, failed: non2xx + errors },
-    statuses: Object.keys(statusCodeStats ?? {}).filter((status) => status !== '200'),
-    rssMb: { least: Math.min(...memory), most: Math.max(...memory) },
-  };
+  try {
+    const { latency, requests, non2xx, errors, statusCodeStats } = await asked({ url, paths, seconds });
+    return {
+      ...{ name, bound, p50: latency.p50, p99: latency.p99, requests: requests.total },
+      ...{ perSecond: requests.total / seconds, failed: non2xx + errors },
+      statuses: Object.keys(statusCodeStats ?? {}).filter((status) => status !== '200'),
+      rssMb: { least: Math.min(...memory), most: Math.max(...memory) },
+    };
+  } finally {
+    asking.abort();
+    await watching;
+  }
 }
+
+/** By a process of its own, as everybody else who asks is one. */
+async function asked(asking: Asking): Promise<autocannon.Result> {
+  const client = fork(CLIENT, { execArgv: ['--disable-warning=ExperimentalWarning'] });
+  const ended = Promise.withResolvers<autocannon.Result>();
+  client.once('message', (result) => {
+    ended.resolve(result as autocannon.Result);
+  });
+  client.once('exit', (code) => {
+    ended.reject(new Error(`who asked ended with ${String(code)} and without a result`));
+  });
+  client.send(asking);
+  return await ended.promise;
+}
+
+const CLIENT = fileURLToPath(new URL('client.ts', import.meta.url));
 
 /** Below it a 99th percentile says nothing; a scenario that answered nothing has met nothing. */
 const LEAST_REQUESTS = 100;

@@ -78,10 +78,6 @@ async function loadCoverage(
 /** The open hours, who owns what, and how far the cluster was seen. */
 export async function loadNow(store: UsageStore, load: Load): Promise<void> {
   const last = Math.floor(load.nowMs / HOUR) * HOUR;
-  await store.insert('watermark', [{ cluster: CLUSTER, t: load.nowMs }]);
-  await store.insert('scrape', [
-    { cluster: CLUSTER, hour: last / 1000, target: 1, t: load.nowMs, version: 2 },
-  ]);
   await store.command(
     `INSERT INTO label_history (cluster, namespace, t, tenant)
      SELECT '${CLUSTER}', concat('ns-', toString(number)), {t:Int64}, concat('tenant-', leftPad(toString(number), 4, '0'))
@@ -89,19 +85,20 @@ export async function loadNow(store: UsageStore, load: Load): Promise<void> {
     { t: last, tenants: load.tenants },
   );
   for (let i = 0; i < OPEN_HOURS; i++) {
-    const hour = (last - i * HOUR) / 1000;
-    await store.insert('hour_mark', [{ cluster: CLUSTER, hour, source: 'bench', marked: 1 }]);
-    await rollUp(store, load, { hour, version: 1 });
+    await rollUp(store, load, { hour: (last - i * HOUR) / 1000, version: 1 });
   }
 }
 
-/** What a roll-up of an open hour writes. */
+/** What a batch of scrapes writes that the API reads, and then the roll-up of the open hour that they lie in. */
 export async function rollUp(
   store: UsageStore,
   load: Load,
   { hour, version }: { hour: number; version: number },
 ): Promise<void> {
   const { tenants, meters, namespaces } = load;
+  const t = Math.min(load.nowMs, hour * 1000 + HOUR - 1);
+  await store.insert('scrape', [{ cluster: CLUSTER, hour, target: 1, t, version: 2 }]);
+  await store.insert('watermark', [{ cluster: CLUSTER, t }]);
   await store.command(
     `INSERT INTO usage_parts (cluster, unit, hour, tenant, namespace, meter, q0, q1, q2, q3, missing_ms, samples, flags, version)
      SELECT '${CLUSTER}', toDateTime({hour:UInt32}, 'UTC'), toDateTime({hour:UInt32}, 'UTC'), tenant, ${NAMESPACE}, meter,
@@ -109,6 +106,14 @@ export async function rollUp(
      FROM (SELECT number, ${KEY.replace(/,\n/, ' AS tenant,\n')} AS meter FROM numbers({count:UInt64}))`,
     { hour, version, hours: 1, namespaces, meters: [...meters], count: tenants * meters.length * namespaces },
   );
+  await store.insert(
+    'coverage',
+    meters.map((meter) => ({
+      ...{ cluster: CLUSTER, hour, meter, version },
+      ...{ covered_ms: 3_600_000, expected_ms: 3_600_000 },
+    })),
+  );
+  await store.insert('hour_mark', [{ cluster: CLUSTER, hour, source: 'bench', marked: version }]);
 }
 
 export { HOUR };
