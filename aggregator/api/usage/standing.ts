@@ -52,8 +52,8 @@ const SEEN: readonly VersionedTable[] = ['watermark', 'scrape', 'coverage', 'hou
 const SETTLED: readonly VersionedTable[] = ['usage_current'];
 
 /**
- * Each part is read again when one of the tables has changed that it is read from: with every batch that comes
- * in clusters are seen further, while periods and what is settled stay as they are for an hour.
+ * Each part is read again when one of the tables has changed that it is read from: with every batch that
+ * comes in clusters are seen further, while periods and what is settled stay as they are for an hour.
  */
 export class StandingReader {
   readonly #store: UsageStore;

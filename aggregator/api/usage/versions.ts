@@ -31,8 +31,8 @@ export class Versions {
   }
 
   /**
-   * Of whole tables, or of their partitions (`202610`); equal texts are equal states. Asked with the same list
-   * of tables again it is not put together again.
+   * Of whole tables, or of their partitions (`202610`); equal texts are equal states. Asked with the same
+   * list of tables it is not put together again.
    */
   of(tables: readonly VersionedTable[], months?: readonly number[]): string {
     const told = this.#told.get(tables) ?? new Map<string, string>();
