@@ -34,6 +34,9 @@ export interface GivenPart extends Omit<EntryKey, 'cluster'> {
 export interface HourCoverage extends Pick<HourValue, 'coveredMs' | 'expectedMs'> {
   readonly hour: number;
   readonly meter: string;
+  /** What of it lies in each quarter. */
+  readonly coveredQuarters: Quarters;
+  readonly expectedQuarters: Quarters;
 }
 
 /** By `keyText`. Keys that give nothing are absent, whether they once gave something or not. */
@@ -83,15 +86,31 @@ export async function readCoverageOf(
   cluster: string,
   hours: readonly number[],
 ): Promise<HourCoverage[]> {
-  const rows = await store.rows<{ seconds: number; meter: string; covered_ms: string; expected_ms: string }>(
-    `SELECT toUnixTimestamp(hour) AS seconds, meter, covered_ms, expected_ms FROM coverage FINAL
-     WHERE ${IN_HOURS} ORDER BY seconds, meter`,
+  const rows = await store.rows<CoverageRow>(
+    `SELECT toUnixTimestamp(hour) AS seconds, meter, covered_ms, expected_ms,
+       arrayMap(x -> toString(x), [c0, c1, c2, c3]) AS covered,
+       arrayMap(x -> toString(x), [e0, e1, e2, e3]) AS expected
+     FROM coverage FINAL WHERE ${IN_HOURS} ORDER BY seconds, meter`,
     hoursParameters(cluster, hours),
   );
   return rows.map((row) => ({
     ...{ hour: row.seconds * 1000, meter: row.meter },
     ...{ coveredMs: BigInt(row.covered_ms), expectedMs: BigInt(row.expected_ms) },
+    ...{ coveredQuarters: quartersFrom(row.covered), expectedQuarters: quartersFrom(row.expected) },
   }));
+}
+
+interface CoverageRow {
+  readonly seconds: number;
+  readonly meter: string;
+  readonly covered_ms: string;
+  readonly expected_ms: string;
+  readonly covered: readonly string[];
+  readonly expected: readonly string[];
+}
+
+export function quartersFrom([q0 = 0, q1 = 0, q2 = 0, q3 = 0]: readonly (string | number)[]): Quarters {
+  return [BigInt(q0), BigInt(q1), BigInt(q2), BigInt(q3)];
 }
 
 /** Parts that say something, by unit. */

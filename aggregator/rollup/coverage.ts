@@ -5,15 +5,20 @@
  * lateness. Of an hour that still goes on, nothing is expected past the newest successful scrape of the
  * cluster.
  */
-import { HOUR_MS, startOfHour } from '../../core/metering/hour.ts';
+import { HOUR_MS, QUARTER_MS, startOfHour } from '../../core/metering/hour.ts';
 import { GAP_MS } from '../conversion/flags.ts';
 import { fixedRows } from '../store/row-binary.ts';
 import type { UsageStore } from '../store/usage-store.ts';
 import { endOf, hoursOf, type Span } from './span.ts';
 
-export interface MeterCoverage {
+export interface MeterCoverage extends Covered {
   readonly hour: number;
   readonly meter: string;
+  /** Of each quarter of the hour; they add up to the hour's. */
+  readonly quarters: readonly Covered[];
+}
+
+export interface Covered {
   readonly coveredMs: number;
   readonly expectedMs: number;
 }
@@ -74,10 +79,27 @@ export async function readCoverage(
   await addSilentTargets(store, span, { ups, feeds, latenessMs });
   return hoursOf(span).flatMap((hour) => {
     const to = options.isOpen ? newestSuccess(hour, ups) : hour + HOUR_MS;
-    const byMeter = coverageOf({ from: hour, to }, { ups, feeds, latenessMs });
-    // Zeros too: what was expected of an hour before a removal came to light must not stay.
-    return [...byMeter].map(([meter, sum]) => ({ hour, meter, ...sum }));
+    return coverageByQuarter({ from: hour, to }, { ups, feeds, latenessMs });
   });
+}
+
+/** Of an hour, or of as much of it as there is. */
+function coverageByQuarter({ from: hour, to }: Stretch, heard: Heard): MeterCoverage[] {
+  const byMeter = new Map<string, Covered[]>();
+  for (let from = hour; from < hour + HOUR_MS; from += QUARTER_MS) {
+    const quarter = { from, to: Math.min(to, from + QUARTER_MS) };
+    // Zeros too: what was expected of an hour before a removal came to light must not stay.
+    for (const [meter, covered] of coverageOf(quarter, heard)) {
+      const quarters = byMeter.get(meter);
+      if (quarters === undefined) byMeter.set(meter, [covered]);
+      else quarters.push(covered);
+    }
+  }
+  return [...byMeter].map(([meter, quarters]) => ({
+    ...{ hour, meter, quarters },
+    coveredMs: quarters.reduce((sum, quarter) => sum + quarter.coveredMs, 0),
+    expectedMs: quarters.reduce((sum, quarter) => sum + quarter.expectedMs, 0),
+  }));
 }
 
 export interface CoverageWithin {
@@ -110,11 +132,6 @@ export async function readCoverageWithin(
     const sum = to > window.from ? coverageOf({ from: window.from, to }, heard).get(meter) : undefined;
     return sum === undefined ? [] : [{ ...window, ...sum }];
   });
-}
-
-interface Covered {
-  readonly coveredMs: number;
-  readonly expectedMs: number;
 }
 
 interface Heard {

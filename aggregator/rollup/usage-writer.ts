@@ -165,12 +165,11 @@ export async function writeCoverage(
 ): Promise<void> {
   await store.insert(
     'coverage',
-    written.coverage.map(({ hour, meter, coveredMs, expectedMs }) => ({
-      cluster,
-      hour: hour / 1000,
-      meter,
-      covered_ms: coveredMs,
-      expected_ms: expectedMs,
+    written.coverage.map(({ hour, meter, coveredMs, expectedMs, quarters }) => ({
+      ...{ cluster, hour: hour / 1000, meter },
+      ...{ covered_ms: coveredMs, expected_ms: expectedMs },
+      ...Object.fromEntries(quarters.map((quarter, i) => [`c${i}`, quarter.coveredMs])),
+      ...Object.fromEntries(quarters.map((quarter, i) => [`e${i}`, quarter.expectedMs])),
       version: written.version,
     })),
   );

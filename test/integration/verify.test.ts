@@ -215,6 +215,14 @@ const FORGERIES: readonly Forgery[] = [
     what: /^stored coverage of north 2026-10-28T01Z cpu$/,
   },
   {
+    name: 'in which quarter of an hour it was scraped',
+    table: 'coverage',
+    change: `INSERT INTO coverage SELECT * REPLACE (c0 - 1 AS c0, c1 + 1 AS c1, version + 1 AS version)
+      FROM coverage FINAL WHERE cluster = 'north' AND hour = '2026-10-28 01:00:00' AND meter = 'cpu'`,
+    found: ['parts'],
+    what: /^stored coverage of north 2026-10-28T01Z cpu$/,
+  },
+  {
     name: 'an entry of the ledger, with the hash of the one before',
     table: 'ledger',
     change: forgedEntry(

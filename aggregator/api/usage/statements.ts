@@ -2,13 +2,11 @@
  * The SQL of usage. Names of dimensions come from a closed union and values are bound, so no text of a
  * request reaches a statement.
  */
-import { HOUR_MS, QUARTER_MS } from '../../../core/metering/hour.ts';
+import { QUARTER_MS } from '../../../core/metering/hour.ts';
 import type { Window } from '../../../core/metering/windows.ts';
 import type { Parameters } from '../../store/usage-store.ts';
 import type { Sources } from './sources.ts';
 import type { ClusterHour } from './standing.ts';
-
-const QUARTERS = HOUR_MS / QUARTER_MS;
 
 /**
  * A key never lies in two partitions: each is merged for itself. Conditions are on columns of the key alone,
@@ -132,21 +130,25 @@ function daysSql({ groupBy, conditions }: SumsStatement): string {
       FROM usage_day FINAL PREWHERE ${where} GROUP BY day${list} ${NO_MERGE_ACROSS}`;
 }
 
-/** An hour counts once for each window that it touches. */
+/** By quarters, as usage is: of an hour that a window cuts, what lies within it. */
 export function coverageStatement(conditions: readonly string[], hours: readonly Window[]): Statement {
   return {
     sql: `
-    SELECT window, cluster, toString(sum(covered_ms)) AS covered, toString(sum(expected_ms)) AS expected
+    SELECT roundDown(t, {starts:Array(Int64)}) AS window, cluster,
+      toString(sum(covered)) AS covered, toString(sum(expected)) AS expected
     FROM
     (
-      SELECT cluster, covered_ms, expected_ms,
-        toInt64(toUnixTimestamp(hour)) * 1000 AS begin,
-        arrayFilter(t -> t >= {fromMs:Int64} AND t < {toMs:Int64},
-          arrayMap(quarter -> begin + quarter * ${QUARTER_MS}, range(${QUARTERS}))) AS quarters
-      FROM coverage FINAL
-      PREWHERE ${[runsSql(hours), ...conditions].join(' AND ')} ${NO_MERGE_ACROSS}
+      SELECT cluster, covered, expected,
+        toInt64(toUnixTimestamp(hour)) * 1000 + (quarter - 1) * ${QUARTER_MS} AS t
+      FROM
+      (
+        SELECT cluster, hour, [c0, c1, c2, c3] AS quarters, [e0, e1, e2, e3] AS wanted
+        FROM coverage FINAL
+        PREWHERE ${[runsSql(hours), ...conditions].join(' AND ')} ${NO_MERGE_ACROSS}
+      )
+      ARRAY JOIN quarters AS covered, wanted AS expected, arrayEnumerate(quarters) AS quarter
     )
-    ARRAY JOIN arrayDistinct(arrayMap(t -> roundDown(t, {starts:Array(Int64)}), quarters)) AS window
+    WHERE t >= {fromMs:Int64} AND t < {toMs:Int64}
     GROUP BY window, cluster
     ORDER BY window, cluster`,
     parameters: runParameters(hours),

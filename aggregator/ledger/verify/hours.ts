@@ -5,9 +5,15 @@
  */
 import { decodedRows } from '../../store/row-binary.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
-import { fingerprint, keyText, NOTHING, sameQuarters } from '../entry.ts';
+import { fingerprint, keyText, NO_QUARTERS, NOTHING, sameQuarters } from '../entry.ts';
 import type { EntryKey, HourValue, Quarters } from '../entry.ts';
-import { readCoverageOf, readPartsOf, valuesOf, type CurrentValue } from '../settled-hours.ts';
+import {
+  readCoverageOf,
+  readPartsOf,
+  valuesOf,
+  type CurrentValue,
+  type HourCoverage,
+} from '../settled-hours.ts';
 import { NOTHING_THERE, type Check } from './check.ts';
 import { hourText, quartersText } from './figures.ts';
 import type { Recomputation } from './recompute.ts';
@@ -125,16 +131,45 @@ async function compareStoredCoverage(
     const row = is ?? was;
     if (row === undefined) continue;
     const text = (side: typeof row | undefined): string =>
-      side === undefined ? NOTHING_THERE : `${side.coveredMs} of ${side.expectedMs} ms covered`;
-    // A row of nothing and no row say the same.
-    const isEqual =
-      (was?.coveredMs ?? 0n) === (is?.coveredMs ?? 0n) && (was?.expectedMs ?? 0n) === (is?.expectedMs ?? 0n);
+      side === undefined ? NOTHING_THERE : coverageText(side);
+    const isEqual = isSameCoverage(was ?? NO_COVERAGE, is ?? NO_COVERAGE);
     const what = `stored coverage of ${cluster} ${hourText(row.hour)} ${row.meter}`;
     check.compare(isEqual, () => ({ what, recomputed: text(is), stored: text(was) }), {
       cluster,
       hour: row.hour,
     });
   }
+}
+
+type CoverageFigures = Omit<HourCoverage, 'hour' | 'meter'>;
+
+/** A row of nothing and no row say the same. */
+const NO_COVERAGE: CoverageFigures = {
+  ...{ coveredMs: 0n, expectedMs: 0n, coveredQuarters: NO_QUARTERS, expectedQuarters: NO_QUARTERS },
+};
+
+function isSameCoverage(stored: CoverageFigures, computed: CoverageFigures): boolean {
+  const isSplitAsComputed =
+    sameQuarters(stored.coveredQuarters, computed.coveredQuarters) &&
+    sameQuarters(stored.expectedQuarters, computed.expectedQuarters);
+  // What was rolled up before there were quarters has each of them alike (`010_coverage_quarters.sql`).
+  const isSplitAlike =
+    sameQuarters(stored.coveredQuarters, splitAlike(stored.coveredMs)) &&
+    sameQuarters(stored.expectedQuarters, splitAlike(stored.expectedMs));
+  return (
+    stored.coveredMs === computed.coveredMs &&
+    stored.expectedMs === computed.expectedMs &&
+    (isSplitAsComputed || isSplitAlike)
+  );
+}
+
+function splitAlike(ms: bigint): Quarters {
+  return [ms - 3n * (ms / 4n), ms / 4n, ms / 4n, ms / 4n];
+}
+
+function coverageText({ coveredMs, expectedMs, coveredQuarters, expectedQuarters }: CoverageFigures): string {
+  const quarters = coveredQuarters.map((covered, i) => `${covered}/${String(expectedQuarters[i])}`).join(' ');
+  return `${coveredMs} of ${expectedMs} ms covered (${quarters})`;
 }
 
 /** The newest of each key, as it stands. */

@@ -18,7 +18,7 @@ import { hoursOf, spanParameters, type SeriesKey, type Span } from '../../rollup
 import type { UsagePart } from '../../rollup/usage-parts.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
 import { sameQuarters } from '../entry.ts';
-import { readParts, type GivenPart, type HourCoverage } from '../settled-hours.ts';
+import { quartersFrom, readParts, type GivenPart, type HourCoverage } from '../settled-hours.ts';
 import { never, NOTHING_THERE, type Check } from './check.ts';
 import { hourText, quartersText } from './figures.ts';
 import type { VerifyScope } from './scope.ts';
@@ -210,8 +210,12 @@ export class Recomputation {
   async #cover(span: Span): Promise<void> {
     const { latenessMs } = this.#scope.settings.at(span.first);
     const rows = await readCoverage(this.#deps.store, span, { latenessMs, isOpen: false });
-    for (const { hour, meter, coveredMs, expectedMs } of rows) {
-      const row = { hour, meter, coveredMs: BigInt(coveredMs), expectedMs: BigInt(expectedMs) };
+    for (const { hour, meter, coveredMs, expectedMs, quarters } of rows) {
+      const row = {
+        ...{ hour, meter, coveredMs: BigInt(coveredMs), expectedMs: BigInt(expectedMs) },
+        coveredQuarters: quartersFrom(quarters.map((quarter) => quarter.coveredMs)),
+        expectedQuarters: quartersFrom(quarters.map((quarter) => quarter.expectedMs)),
+      };
       const ofHour = this.#coverage.get(hour);
       if (ofHour === undefined) this.#coverage.set(hour, [row]);
       else ofHour.push(row);
