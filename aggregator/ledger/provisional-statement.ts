@@ -13,22 +13,41 @@ import { correctionLine, hourRow, linesOf, readCorrections } from './statement-r
 
 const LAST_SEQ = (1n << 64n) - 1n;
 
-/** Of a period that is not closed. */
-export async function readProvisional(
+/** Of one tenant, in a period that is not closed. */
+interface Wanted {
+  readonly period: Period;
+  readonly tenant: string;
+}
+
+/** What of a statement is the tenant's own. */
+export type ProvisionalLines = Pick<ProvisionalStatement, 'lines' | 'corrections'>;
+
+/** `corrected`: those who have corrections (`readCorrected`). */
+export async function readProvisionalLines(
   store: UsageStore,
-  { period, tenant }: { readonly period: Period; readonly tenant: string },
+  wanted: Wanted & { readonly corrected: ReadonlySet<string> },
   options: ReadOptions,
-): Promise<ProvisionalStatement> {
-  const lines = await readLines(store, { period, tenant }, options);
-  const corrections = await readOpenCorrections(store, { period, tenant }, options);
+): Promise<ProvisionalLines> {
+  const { corrected, ...of } = wanted;
+  const lines = await readLines(store, of, options);
+  const corrections = corrected.has(of.tenant) ? await readOpenCorrections(store, of, options) : [];
+  return { lines, corrections };
+}
+
+/** With the coverage of the clusters that it speaks of, of all of them. */
+export function provisionalStatement(
+  { period, tenant }: Wanted,
+  { lines, corrections }: ProvisionalLines,
+  coverage: readonly CoverageLine[],
+): ProvisionalStatement {
   const clusters = new Set([...lines, ...corrections].map((line) => line.cluster));
-  const coverage = await readCoverage(store, { period, clusters: [...clusters] }, options);
-  return { period: periodName(period), tenant, coverage, lines, corrections };
+  const own = coverage.filter(({ cluster }) => clusters.has(cluster));
+  return { period: periodName(period), tenant, coverage: own, lines, corrections };
 }
 
 async function readLines(
   store: UsageStore,
-  { period, tenant }: { readonly period: Period; readonly tenant: string },
+  { period, tenant }: Wanted,
   options: ReadOptions,
 ): Promise<StatementLine[]> {
   const chunks = store.rowBinary(
@@ -47,36 +66,61 @@ async function readLines(
   return lines;
 }
 
-/** Since the last close; they belong to the period that closes next. */
+/** Tenants with corrections since the last close: they belong to the period that closes next. */
+export async function readCorrected(
+  store: UsageStore,
+  period: Period,
+  options: ReadOptions,
+): Promise<ReadonlySet<string>> {
+  const after = await correctionsAfter(store, period, options);
+  if (after === undefined) return new Set();
+  const rows = await store.rows<{ name: string }>(
+    `SELECT DISTINCT toString(tenant) AS name FROM ledger
+     WHERE kind = 'correction' AND NOT final AND seq > {after:UInt64}`,
+    { after },
+    options,
+  );
+  return new Set(rows.map(({ name }) => name));
+}
+
 async function readOpenCorrections(
   store: UsageStore,
-  { period, tenant }: { readonly period: Period; readonly tenant: string },
+  { period, tenant }: Wanted,
   options: ReadOptions,
 ): Promise<CorrectionLine[]> {
-  const last = await readLastClose(store, options);
-  if (last === undefined || periodStart(period) !== periodEnd(last.period)) return [];
-  const found = await readCorrections(store, { after: last.upTo, upTo: LAST_SEQ, tenant }, options);
+  const after = await correctionsAfter(store, period, options);
+  if (after === undefined) return [];
+  const found = await readCorrections(store, { after, upTo: LAST_SEQ, tenant }, options);
   return found.map((correction) => correctionLine(period, correction));
 }
 
-/** Hours that are still to be settled are in no line either. */
-async function readCoverage(
+/** Where the ledger stood as the period before was closed; undefined if this one does not close next. */
+async function correctionsAfter(
   store: UsageStore,
-  { period, clusters }: { readonly period: Period; readonly clusters: readonly string[] },
+  period: Period,
   options: ReadOptions,
-): Promise<CoverageLine[]> {
-  const open = (await openHours(store, options)).filter(({ cluster }) => clusters.includes(cluster));
+): Promise<bigint | undefined> {
+  const last = await readLastClose(store, options);
+  return last === undefined || periodStart(period) !== periodEnd(last.period) ? undefined : last.upTo;
+}
+
+/** Of every cluster. Hours that are still to be settled are in no line either. */
+export async function readProvisionalCoverage(
+  store: UsageStore,
+  period: Period,
+  options: ReadOptions,
+): Promise<readonly CoverageLine[]> {
+  const open = await openHours(store, options);
   const rows = await store.rows<{ cluster: string; meter: string; covered: string; expected: string }>(
     `SELECT cluster, meter, toString(sum(covered_ms)) AS covered, toString(sum(expected_ms)) AS expected
      FROM coverage FINAL
-     WHERE cluster IN {clusters:Array(String)} AND hour >= toDateTime({first:Int64}, 'UTC')
-       AND hour < toDateTime({end:Int64}, 'UTC')
+     WHERE hour >= toDateTime({first:Int64}, 'UTC') AND hour < toDateTime({end:Int64}, 'UTC')
        AND (cluster, toUnixTimestamp(hour)) NOT IN (
          SELECT tupleElement(open, 1), toUInt32(tupleElement(open, 2)) FROM (
            SELECT arrayJoin(arrayZip({openClusters:Array(String)}, {openHours:Array(UInt32)})) AS open))
      GROUP BY cluster, meter HAVING sum(expected_ms) > 0 ORDER BY meter, cluster`,
     {
-      ...{ clusters, first: periodStart(period) / 1000, end: periodEnd(period) / 1000 },
+      ...{ first: periodStart(period) / 1000, end: periodEnd(period) / 1000 },
       openClusters: open.map(({ cluster }) => cluster),
       openHours: open.map(({ hour }) => hour / 1000),
     },

@@ -27,9 +27,14 @@ export class ClosedPeriods {
     this.#timeoutMs = config.queryTimeoutMs;
   }
 
+  /** Undefined where it is not closed, or nobody asked for it. */
+  known(period: Period): ClosedPeriod | undefined {
+    return this.#known.get(period);
+  }
+
   /** Undefined where it is not closed. */
   async find(period: Period): Promise<ClosedPeriod | undefined> {
-    const known = this.#known.get(period);
+    const known = this.known(period);
     if (known !== undefined) return known;
     const options = { timeoutMs: this.#timeoutMs };
     const hash = await readClosedHash(this.#store, period, options);

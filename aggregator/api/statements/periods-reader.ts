@@ -11,13 +11,13 @@ import {
   type Period,
 } from '../../../core/metering/period.ts';
 import { readPeriodsBetween, type PeriodState } from '../../ledger/periods.ts';
-import { readProvisional } from '../../ledger/provisional-statement.ts';
 import type { ProvisionalStatement } from '../../ledger/statement.ts';
 import type { StatementFormat } from '../../ledger/statements/render.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
 import type { TenantScope } from '../identity/access.ts';
 import { mayRead, tenantConditions } from '../identity/tenant-conditions.ts';
 import { ClosedPeriods, type ClosedPeriod } from './closed-periods.ts';
+import { ProvisionalStatements } from './provisional-statements.ts';
 import { StatementShelf, type ShelvedStatement } from './statement-shelf.ts';
 
 /** Before it no cluster was metered. */
@@ -61,11 +61,13 @@ export class StorePeriodsReader implements PeriodsReader {
   readonly #timeoutMs: number;
   readonly #closed: ClosedPeriods;
   readonly #shelf: StatementShelf;
+  readonly #provisional: ProvisionalStatements;
 
   constructor(config: PeriodsConfig, deps: { readonly store: UsageStore }) {
     this.#store = deps.store;
     this.#timeoutMs = config.queryTimeoutMs;
     this.#closed = new ClosedPeriods(config, deps);
+    this.#provisional = new ProvisionalStatements(config, deps);
     this.#shelf = new StatementShelf({ ...config, maxBytes: config.maxStatementBytes }, deps);
   }
 
@@ -100,19 +102,25 @@ export class StorePeriodsReader implements PeriodsReader {
   ): Promise<FoundStatement | undefined> {
     // Decided before anything is looked for, so that an answer, and when it comes, tells nothing.
     if (!mayRead(scope, tenant)) return undefined;
-    const close = await this.#closed.find(period);
-    if (close !== undefined) {
-      const hash = close.hashes.get(tenant);
-      if (hash === undefined) return undefined;
-      const take = (): Promise<ShelvedStatement> => this.#shelf.take({ period, tenant, hash, format });
-      return { kind: 'closed', etag: `"${hash}"`, take };
-    }
-    const state = await this.#openState(period);
-    if (state === undefined) return undefined;
-    const options = { timeoutMs: this.#timeoutMs };
-    const statement = await readProvisional(this.#store, { period, tenant }, options);
-    const hasAny = statement.lines.length > 0 || statement.corrections.length > 0;
-    return hasAny ? { kind: 'open', state, statement } : undefined;
+    const known = this.#closed.known(period);
+    if (known !== undefined) return this.#closedStatement(known, { period, tenant, format });
+    const versions = await this.#provisional.versions();
+    const close = await this.#provisional.ofLedger(versions, `close ${period}`, () =>
+      this.#closed.find(period),
+    );
+    if (close !== undefined) return this.#closedStatement(close, { period, tenant, format });
+    const found = await this.#provisional.find(versions, { period, tenant });
+    return found && { kind: 'open', ...found };
+  }
+
+  #closedStatement(
+    close: ClosedPeriod,
+    { period, tenant, format }: AskedStatement,
+  ): FoundStatement | undefined {
+    const hash = close.hashes.get(tenant);
+    if (hash === undefined) return undefined;
+    const take = (): Promise<ShelvedStatement> => this.#shelf.take({ period, tenant, hash, format });
+    return { kind: 'closed', etag: `"${hash}"`, take };
   }
 
   async #openState(period: Period): Promise<PeriodState | undefined> {

@@ -53,6 +53,11 @@ export function scenarios(load: Load): readonly Scenario[] {
       paths: statementsOf(periodName(closed)),
     },
     {
+      name: `statement of ${periodName(load.open)}, of a tenant`,
+      bound: 100,
+      paths: statementsOf(periodName(load.open)),
+    },
+    {
       name: 'open month of a tenant, by day',
       bound: 100,
       paths: pathsOf((i) => `${open}&windowSize=DAY&tenant=${tenantAt(i)}`),
