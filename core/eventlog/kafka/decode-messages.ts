@@ -1,15 +1,13 @@
-import { createRequire } from 'node:module';
-
 import type { KafkaMessage } from 'kafkajs';
 
 import { invariant } from '../../runtime/errors.ts';
 import { messageBytes } from './fetch-buffer.ts';
+import { libraryModule, replaceModule } from './library-modules.ts';
 import { batchAt, isBatch, withinBounds } from './record-batch.ts';
 
-const PROTOCOL = 'kafkajs/src/protocol';
-const DECODE = `${PROTOCOL}/requests/fetch/v4/decodeMessages`;
-/** Who calls it, each from the moment that it is loaded. */
-const RESPONSES = ['v4', 'v5', 'v7', 'v8', 'v11'];
+const DECODE = 'requests/fetch/v4/decodeMessages';
+/** Who calls it. */
+const RESPONSES = ['v4', 'v5', 'v7', 'v8', 'v11'].map((version) => `requests/fetch/${version}/response`);
 
 interface Decoder {
   readonly buffer: Buffer;
@@ -42,21 +40,14 @@ export function boundAnswers(maxAnswerBytes: number): void {
   maxBytes = maxAnswerBytes;
   if (isBounded) return;
   isBounded = true;
-  const require = createRequire(import.meta.url);
   const library: Library = {
-    decodeMessages: require(DECODE) as Library['decodeMessages'],
-    decodeBatch: require(`${PROTOCOL}/recordBatch/v0/decoder`) as Library['decodeBatch'],
-    Decoder: require(`${PROTOCOL}/decoder`) as Library['Decoder'],
+    decodeMessages: libraryModule(DECODE) as Library['decodeMessages'],
+    decodeBatch: libraryModule('recordBatch/v0/decoder') as Library['decodeBatch'],
+    Decoder: libraryModule('decoder') as Library['Decoder'],
   };
-  const module = require.cache[require.resolve(DECODE)];
   const isKnown = library.decodeMessages.length === 1 && library.decodeBatch.length === 1;
-  invariant(module !== undefined && isKnown, 'the client library decodes answers as its pinned version');
-  module.exports = async (answer: Decoder) => await decodeWithin(answer, library);
-  // One that was used before has the library's own; it is loaded again where it is needed.
-  for (const version of RESPONSES) {
-    const response = require.resolve(`${PROTOCOL}/requests/fetch/${version}/response`);
-    Reflect.deleteProperty(require.cache, response);
-  }
+  invariant(isKnown, 'the client library decodes answers as its pinned version');
+  replaceModule(DECODE, async (answer: Decoder) => await decodeWithin(answer, library), RESPONSES);
 }
 
 async function decodeWithin(

@@ -1,15 +1,13 @@
-import { createRequire } from 'node:module';
-
 import kafkajs from 'kafkajs';
 
 import { invariant } from '../../runtime/errors.ts';
 import { batchOf } from './record-batch.ts';
 import { encodeRecords, type PlacedRecord } from './encode-records.ts';
+import { libraryModule, replaceModule } from './library-modules.ts';
 
-const PROTOCOL = 'kafkajs/src/protocol';
-const RECORD = `${PROTOCOL}/recordBatch/record/v0`;
-/** Who encodes batches, each from the moment that it is loaded. */
-const REQUESTS = ['v3', 'v4', 'v5', 'v6', 'v7'];
+const RECORD = 'recordBatch/record/v0';
+/** Who encodes batches. */
+const REQUESTS = ['v3', 'v4', 'v5', 'v6', 'v7'].map((version) => `requests/produce/${version}/request`);
 const NOT_PACKED: number = kafkajs.CompressionTypes.None;
 const CODEC_BITS = 0x7;
 const TRANSACTIONAL = 0x10;
@@ -56,19 +54,12 @@ export function ownBatches(): void {
   // The library is one for the whole process.
   if (isOwn) return;
   isOwn = true;
-  const require = createRequire(import.meta.url);
-  const record = require(RECORD) as { readonly length: number };
-  const batches = require(`${PROTOCOL}/recordBatch/v0`) as {
-    RecordBatch: (told: ToldBatch) => Promise<Encoded>;
-  };
-  const module = require.cache[require.resolve(RECORD)];
+  const record = libraryModule(RECORD) as { readonly length: number };
+  const batches = libraryModule('recordBatch/v0') as { RecordBatch: (told: ToldBatch) => Promise<Encoded> };
   const isKnown = record.length === 1 && batches.RecordBatch.length === 1;
-  invariant(module !== undefined && isKnown, 'the client library encodes batches as its pinned version');
-  module.exports = (told: ToldRecord) => told;
+  invariant(isKnown, 'the client library encodes batches as its pinned version');
   batches.RecordBatch = encodeBatch;
-  // One that was used before has the library's own; it is loaded again where it is needed.
-  for (const version of REQUESTS)
-    Reflect.deleteProperty(require.cache, require.resolve(`${PROTOCOL}/requests/produce/${version}/request`));
+  replaceModule(RECORD, (told: ToldRecord) => told, REQUESTS);
 }
 
 export async function encodeBatch(told: ToldBatch): Promise<Encoded> {
