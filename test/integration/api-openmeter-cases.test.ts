@@ -1,6 +1,7 @@
 /**
- * The cases of OpenMeter's query suite that apply to a grain of quarters of an hour (its ingest, minutes and
- * entitlements do not): the same usage, the same questions, the same figures.
+ * The cases of OpenMeter's query suite that apply to a grain of quarters of an hour (its ingest and
+ * entitlements do not, and minutes are made from samples: `minutes.test.ts`): the same usage, the same
+ * questions, the same figures.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 

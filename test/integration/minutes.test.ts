@@ -59,12 +59,38 @@ function flows(t: number, offset: bigint): LogRecord {
   return logRecord({ topic: 'usage.east', partition: 0, offset, timestampMs: t, metricsData: data });
 }
 
+/** Five customers, a hundred requests of each within a minute: then, a minute, an hour and a day later. */
+const CUSTOMERS = [1, 2, 3, 4, 5].map((n) => `customer-${n}`);
+const ASKED = FIRST_DAY + 10 * HOUR;
+const LATER = [0, MINUTE, HOUR, DAY];
+
+function requests(): LogRecord[] {
+  const owned = CUSTOMERS.map((tenant): Row => {
+    const labels = { cluster: 'suite', namespace: tenant, label_gh0stcloud_io_tenant: tenant };
+    return { name: 'kube_namespace_labels', labels, timeMs: ASKED - HOUR, value: { asDouble: 1 } };
+  });
+  const asked = LATER.map((after) =>
+    CUSTOMERS.map((tenant): Row => {
+      const timeMs = ASKED + after + 50_000;
+      const labels = { cluster: 'suite', k8s_namespace_name: tenant };
+      const point = { timeMs, startMs: timeMs - 40_000, value: { asDouble: 100 }, type: 'delta' as const };
+      return { name: 'http_server_request_duration_seconds_count', labels, ...point };
+    }),
+  );
+  return [owned, ...asked].map((rows, i) => {
+    const timestampMs = (rows[0]?.timeMs ?? 0) + 1_000;
+    const data = metricsData({ job: 'beyla', instance: 'n1' }, rows);
+    const place = { topic: 'usage.suite', partition: 0, offset: BigInt(i) };
+    return logRecord({ ...place, timestampMs, metricsData: data });
+  });
+}
+
 beforeAll(async () => {
   server = await TokenServer.start();
   opened = await openFastStore();
   bench = new AccountsBench(opened.store, ['north', 'south', 'west']);
   const east = [0, 10, 20, 35].map((minute, i) => flows(MOVES + 33 * MINUTE + minute * MINUTE, BigInt(i)));
-  await bench.take([...month.october(), ...west(), ...east]);
+  await bench.take([...month.october(), ...west(), ...east, ...requests()]);
   await bench.passAt(FIRST_DAY + DAY);
   await bench.take(month.late());
   await bench.passAt(FIRST_DAY + 3 * DAY);
@@ -135,6 +161,24 @@ const RANGES = [
   [FIRST_DAY + 2 * HOUR + 15 * MINUTE, FIRST_DAY + 5 * HOUR + 45 * MINUTE],
   [FIRST_DAY + 2 * DAY - 2 * HOUR, FIRST_DAY + 2 * DAY + HOUR],
 ] as const;
+
+test('of OpenMeter’s suite, by MINUTE: what five customers used, in the minutes that they used it in', async () => {
+  const tenants = CUSTOMERS.map((tenant) => `&tenant=${tenant}`).join('');
+  const used = async (fromMs: number, size: string) => {
+    const asked = `${rangeOf(fromMs, fromMs + 2 * HOUR)}&windowSize=${size}${tenants}`;
+    const rows = await rowsOf(await everybody(), 'http_requests', asked);
+    return rows.flatMap(({ windowStart, value }) =>
+      BigInt(value ?? 0) === 0n ? [] : [[Date.parse(windowStart), value]],
+    );
+  };
+  expect([...(await used(ASKED, 'MINUTE')), ...(await used(ASKED + DAY, 'MINUTE'))]).toEqual(
+    LATER.map((after) => [ASKED + after, '500']),
+  );
+  expect(await used(ASKED, 'HOUR')).toEqual([
+    [ASKED, '1000'],
+    [ASKED + HOUR, '500'],
+  ]);
+});
 
 describe('minutes', () => {
   test.each(METERS)(
