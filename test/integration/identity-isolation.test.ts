@@ -4,7 +4,9 @@ import { usageReader } from '../../aggregator/api/usage/remembering-reader.ts';
 import { parametersOf } from '../../aggregator/api/endpoint/request.ts';
 import { ENDPOINTS } from '../../aggregator/api/endpoints.ts';
 import { METERS } from '../../core/metering/catalogue.ts';
-import { openTestStore, type TestStore } from '../support/chdb.ts';
+import type { TestStore } from '../support/chdb.ts';
+import { openFastStore } from '../support/pipeline.ts';
+import { DAY, detailsOf, MINE, NOW_MS, OTHERS, TenantsDay, WHOLE_DAY } from '../support/tenants-day.ts';
 import { TokenServer } from '../support/token-server.ts';
 import { guardedApi, type GuardedApi } from '../support/token-server-api.ts';
 
@@ -12,97 +14,11 @@ import { guardedApi, type GuardedApi } from '../support/token-server-api.ts';
  * What a tenant is told is a function of that tenant's own usage: the same requests are sent while nobody
  * else has ever used anything, and again among others, and no byte of any answer may differ.
  */
-const DAY = '2026-03-28';
-const MINE = 'acme';
-const OTHERS = ['globex', 'acme-2', 'ACME', 'initech', 'platform', 'unattributed'] as const;
-/** In `west` and `lone` acme has nothing. */
-const CLUSTERS_OF: Readonly<Record<string, readonly string[]>> = {
-  [MINE]: ['north', 'south'],
-  globex: ['north', 'west'],
-  initech: ['lone'],
-};
 const ROLES = { resource_access: { 'metering-api': { roles: ['metering-viewer'] } } };
 
 let testStore: TestStore;
 let server: TokenServer;
 let guarded: GuardedApi;
-
-const seconds = (text: string): number => Date.parse(text) / 1000;
-const clustersOf = (tenant: string): readonly string[] => CLUSTERS_OF[tenant] ?? ['north'];
-
-/** Usage of one tenant as settling and roll-up leave it: one hour in the ledger, two open. */
-async function use(tenant: string, weight: number): Promise<void> {
-  const { store } = testStore;
-  const counts = { missing_ms: 0, samples: 4, flags: 0 };
-  const quarters = { q0: weight, q1: 2 * weight, q2: 0, q3: 3 * weight };
-  const keys = clustersOf(tenant).flatMap((cluster) =>
-    [`${tenant}-web`, 'shared-name'].map((namespace) => ({ tenant, meter: 'cpu', cluster, namespace })),
-  );
-  const settled = { ...counts, covered_ms: 3_600_000, expected_ms: 3_600_000, revision: 1, seq: 1 };
-  const settledHour = { hour: seconds(`${DAY}T09:00Z`), ...quarters, ...settled };
-  const open = [`${DAY}T10:00Z`, `${DAY}T11:00Z`].map(seconds);
-  await store.insert(
-    'label_history',
-    keys.map(({ cluster, namespace }) => ({ cluster, namespace, t: Date.parse(`${DAY}T08:00Z`), tenant })),
-  );
-  await store.insert(
-    'usage_current',
-    keys.map((key) => ({ ...key, ...settledHour })),
-  );
-  await store.insert(
-    'usage_day',
-    keys.map((key) => ({ ...key, day: DAY, quantity: 6 * weight, ...counts, seq: 1 })),
-  );
-  await store.insert(
-    'usage_parts',
-    keys.flatMap((key) =>
-      open.map((hour) => ({ ...key, unit: hour, hour, ...quarters, ...counts, version: 1 })),
-    ),
-  );
-}
-
-/** What minutes are made from: a counter in each cluster, in a namespace of the tenant's own. */
-async function sample(tenant: string, weight: number): Promise<void> {
-  const { store } = testStore;
-  const of = clustersOf(tenant).map((cluster) => ({
-    ...{ cluster, meter: 'cpu', series: `${tenant}/${cluster}`.padEnd(16, '.').slice(0, 16) },
-  }));
-  const metric = 'container_cpu_usage_seconds_total';
-  const known = { metric, delta: 0, namespace: `${tenant}-web`, pod_key: '', labels: {}, seen: DAY };
-  await store.insert(
-    'series',
-    of.map((series) => ({ ...series, ...known })),
-  );
-  const log = { start: 0, target: 0, topic: 'usage', partition: 0, offset: 1 };
-  await store.insert(
-    'samples',
-    of.flatMap((series) =>
-      ['10:05', '10:20', '11:10'].map((time, i) => ({
-        ...{ ...series, ...log, hour: seconds(`${DAY}T${time.slice(0, 2)}:00Z`) },
-        ...{ t: Date.parse(`${DAY}T${time}:07Z`), version: 1 + i * weight * 1_000_000 },
-      })),
-    ),
-  );
-}
-
-async function scrape(cluster: string): Promise<void> {
-  const marks = ['10:00', '11:00'].map((time) => seconds(`${DAY}T${time}Z`));
-  await testStore.store.insert(
-    'hour_mark',
-    marks.map((hour) => ({ cluster, hour, source: 'test', marked: 1 })),
-  );
-  await testStore.store.insert('watermark', [{ cluster, t: Date.parse(`${DAY}T11:40:00Z`) }]);
-  const hours = ['09:00', '10:00', '11:00'].map((time) => seconds(`${DAY}T${time}Z`));
-  const full = { cluster, meter: 'cpu', covered_ms: 3_600_000, expected_ms: 3_600_000, version: 1 };
-  await testStore.store.insert(
-    'coverage',
-    hours.map((hour) => ({ ...full, hour })),
-  );
-  const t = Date.parse(`${DAY}T11:40:00Z`);
-  await testStore.store.insert('scrape', [
-    { cluster, hour: seconds(`${DAY}T11:00Z`), target: 1, t, version: 2 },
-  ]);
-}
 
 interface Asked {
   readonly path: string;
@@ -148,11 +64,6 @@ const requests: fc.Arbitrary<Asked> = fc.record({
   asBody: fc.boolean(),
   accept: fc.constantFrom('application/json', 'text/csv'),
 });
-const WHOLE_DAY = [
-  ['from', `${DAY}T00:00Z`],
-  ['to', '2026-03-29T00:00Z'],
-] as const;
-
 const MINUTES = [
   ['from', `${DAY}T10:00Z`],
   ['to', `${DAY}T12:00Z`],
@@ -189,6 +100,40 @@ function minuteRequests(): Asked[] {
     })),
   );
 }
+
+/** By what is finer than the ledger, in every form, and of what others have. */
+function detailRequests(): Asked[] {
+  const others = [
+    [['groupBy', 'workload']],
+    [['groupBy', 'destination,storageClass'], HOURLY],
+    [
+      ['groupBy', 'workload,destination,storageClass'],
+      ['top', '2'],
+    ],
+    [
+      ['groupBy', 'namespace,storageClass'],
+      ['limit', '3'],
+    ],
+    [['groupBy', 'workload'], HOURLY, ['aggregation', 'max']],
+    [
+      ['groupBy', 'destination'],
+      ['aggregation', 'avg'],
+    ],
+    // Of this one, everybody has some.
+    [['workload', 'Job/nightly'], HOURLY],
+    [['workload', 'Deployment/globex']],
+    [
+      ['storageClass', 'globex'],
+      ['groupBy', 'destination'],
+    ],
+  ] as const;
+  return others.flatMap((some) =>
+    ['application/json', 'text/csv'].map((accept) => ({
+      ...{ path: '/api/v1/meters/cpu/query', parameters: [...WHOLE_DAY, ...some], asBody: false, accept },
+    })),
+  );
+}
+const HOURLY = ['windowSize', 'HOUR'] as const;
 
 /** For every parameter that some endpoint declares, what is worth a try: names of others above all. */
 const VALUES: Readonly<Record<string, fc.Arbitrary<string>>> = {
@@ -269,11 +214,8 @@ function accepting(method: string) {
   return { asBody: fc.constant(method === 'POST'), accept: fc.constant('application/json') };
 }
 
-async function tokenFor(
-  members: readonly string[],
-  others: Readonly<Record<string, unknown>> = ROLES,
-): Promise<string> {
-  const organization = Object.fromEntries(members.map((alias) => [alias, others]));
+async function tokenFor(members: readonly string[]): Promise<string> {
+  const organization = Object.fromEntries(members.map((alias) => [alias, ROLES]));
   return server.userToken({ claims: { organization } });
 }
 
@@ -316,24 +258,18 @@ async function answers(token: string): Promise<string[]> {
 
 beforeAll(async () => {
   server = await TokenServer.start();
-  testStore = await openTestStore();
+  testStore = await openFastStore();
   guarded = guardedApi(server, {
-    usageClock: { now: () => Date.parse(`${DAY}T11:45:00Z`), sleep: async () => undefined },
+    usageClock: { now: () => NOW_MS, sleep: async () => undefined },
     reader: usageReader({ queryTimeoutMs: 10_000 }, { store: testStore.store }),
     store: testStore.store,
   });
-  await use(MINE, 1);
-  await sample(MINE, 1);
-  for (const cluster of clustersOf(MINE)) await scrape(cluster);
+  const day = new TenantsDay(testStore.store);
+  await day.live();
   const random = fc.sample(requests, { seed: SEED, numRuns: SAMPLES });
-  asked = [...random, ...declaredRequests(), ...minuteRequests()];
+  asked = [...random, ...declaredRequests(), ...minuteRequests(), ...detailRequests()];
   alone = await answers(await tokenFor([MINE]));
-  for (const [i, tenant] of OTHERS.entries()) {
-    await use(tenant, 1_000 * 7 ** (i + 1));
-    await sample(tenant, 2 + i);
-  }
-  await scrape('west');
-  await scrape('lone');
+  await day.liveAmongOthers();
 });
 
 afterAll(async () => {
@@ -348,11 +284,21 @@ interface Row {
 }
 
 const GROUPED = ['groupBy', 'tenant,cluster,namespace'] as const;
+const IN_DETAIL = ['groupBy', 'tenant,cluster,workload,destination,storageClass'] as const;
 
 type Given = readonly (readonly [string, string])[];
 
-async function figures(token: string, filters: Given, range: Given = WHOLE_DAY): Promise<readonly string[]> {
-  const parameters = [...range, GROUPED, ...filters];
+interface Shown {
+  readonly range?: Given;
+  readonly by?: readonly [string, string];
+}
+
+async function figures(
+  token: string,
+  filters: Given,
+  { range = WHOLE_DAY, by = GROUPED }: Shown = {},
+): Promise<readonly string[]> {
+  const parameters = [...range, by, ...filters];
   const request = { path: '/api/v1/meters/cpu/query', parameters, asBody: false, accept: 'application/json' };
   const response = await send(token, request);
   expect(response.statusCode, response.body).toBe(200);
@@ -366,11 +312,15 @@ describe('a tenant among others', () => {
       expect(among[i], `seed ${SEED}, request ${i}: ${JSON.stringify(request)}`).toBe(alone[i]);
     }
     // Every endpoint that there is was asked.
-    expect(asked.length).toBe(SAMPLES + ENDPOINTS.length * (2 + PER_ENDPOINT) + minuteRequests().length);
+    const given = minuteRequests().length + detailRequests().length;
+    expect(asked.length).toBe(SAMPLES + ENDPOINTS.length * (2 + PER_ENDPOINT) + given);
     // The comparison is of something: most requests were answered, and with figures.
     const withFigures = alone.filter((text) => /"value\\":\\"[1-9]|,[1-9]\d*,core-ns/.test(text));
     expect(withFigures.length).toBeGreaterThan(SAMPLES / 10);
     expect(new Set(alone.map((text) => text.slice(0, 18))).size).toBeGreaterThan(2);
+    // And with details of every kind.
+    for (const name of Object.values(detailsOf(MINE)[0]))
+      expect(alone.filter((text) => text.includes(name)).length, name).toBeGreaterThan(2);
   });
 
   test('is told of all of its own, and of nothing else, whichever tenants it is and asks for', async () => {
@@ -379,8 +329,9 @@ describe('a tenant among others', () => {
       minLength: 1,
     });
     const filters = fc.uniqueArray(fc.constantFrom(MINE, ...OTHERS), { maxLength: 3 });
+    const groupings = fc.constantFrom(GROUPED, IN_DETAIL);
     await fc.assert(
-      fc.asyncProperty(memberships, filters, async (members, wanted) => {
+      fc.asyncProperty(memberships, filters, groupings, async (members, wanted, by) => {
         const mine = wanted.length === 0 ? members : members.filter((tenant) => wanted.includes(tenant));
         const all =
           mine.length === 0
@@ -388,10 +339,12 @@ describe('a tenant among others', () => {
             : await figures(
                 everything,
                 mine.map((name) => ['tenant', name]),
+                { by },
               );
         const told = await figures(
           await tokenFor(members),
           wanted.map((name) => ['tenant', name]),
+          { by },
         );
         expect(told).toEqual(all);
       }),
@@ -403,10 +356,10 @@ describe('a tenant among others', () => {
     const everything = await server.serviceToken();
     for (const members of [[MINE], ['globex', 'initech'], ['ACME', MINE]]) {
       const mine = members.map((name) => ['tenant', name] as const);
-      const told = await figures(await tokenFor(members), [], MINUTES);
-      expect(told).toEqual(await figures(everything, mine, MINUTES));
+      const told = await figures(await tokenFor(members), [], { range: MINUTES });
+      expect(told).toEqual(await figures(everything, mine, { range: MINUTES }));
       expect(told.filter((row) => /"[1-9]\d*"\]$/.test(row)).length).toBeGreaterThan(60);
-      expect(await figures(await tokenFor(members), [['tenant', 'acme-2']], MINUTES)).toEqual([]);
+      expect(await figures(await tokenFor(members), [['tenant', 'acme-2']], { range: MINUTES })).toEqual([]);
     }
   });
 
@@ -419,60 +372,5 @@ describe('a tenant among others', () => {
     };
     expect(await at('west')).toBe(await at('nowhere'));
     expect(await at('north')).not.toBe(await at('nowhere'));
-  });
-});
-
-describe('who has no tenant', () => {
-  const query = { path: '/api/v1/meters/cpu/query', parameters: WHOLE_DAY, asBody: false, accept: '*/*' };
-  const status = async (token: string): Promise<number> => (await send(token, query)).statusCode;
-
-  test('by an organization without a role reads the catalogue and nothing else', async () => {
-    const token = await tokenFor([MINE], {});
-    const catalogue = { ...query, path: '/api/v1/meters', parameters: [] };
-    expect((await send(token, catalogue)).statusCode).toBe(200);
-    const { statusCode, headers } = await send(token, query);
-    expect(statusCode).toBe(403);
-    expect(headers['www-authenticate']).toMatch(
-      /^Bearer realm="metering", error="insufficient_scope", .*scope="organization"$/,
-    );
-  });
-
-  test.each([
-    ['no claim', undefined],
-    ['nothing', null],
-    ['a number', 7],
-    ['nothing in a list', []],
-    ['nothing in an object', {}],
-    ['an empty name', { '': ROLES }],
-    ['a list of lists', [[MINE]]],
-    ['a list of objects', [{ [MINE]: ROLES }]],
-    ['a list as value', { [MINE]: [ROLES] }],
-    ['text as value', { [MINE]: 'metering-viewer' }],
-    ['roles as text', { [MINE]: { resource_access: { 'metering-api': { roles: 'metering-viewer' } } } }],
-    ['roles of another client', { [MINE]: { resource_access: { portal: { roles: ['metering-viewer'] } } } }],
-    ['the platform', { platform: ROLES }],
-    ['what nobody owns', { unattributed: ROLES }],
-    ['a pattern', { '*': ROLES, '%': ROLES }],
-    ['a name with SQL in it', { "acme') OR (1=1": ROLES }],
-    ['a name of spaces', { ' acme': ROLES, 'acme ': ROLES }],
-    ['the prototype', JSON.parse(`{"__proto__": ${JSON.stringify(ROLES)}}`) as unknown],
-    ['the prototype within', { [MINE]: JSON.parse(`{"__proto__": ${JSON.stringify(ROLES)}}`) as unknown }],
-    ['a long name', { ['a'.repeat(2000)]: ROLES }],
-    ['deep nesting', { [MINE]: JSON.parse(`${'['.repeat(800)}${']'.repeat(800)}`) as unknown }],
-  ])('by a claim that is %s is refused', async (_, organization) => {
-    const claims = { azp: 'portal', organization };
-    expect(await status(server.forge(claims))).toBe(403);
-  });
-
-  test('by a scope of a client that is not listed has it in vain', async () => {
-    const scope = 'openid metering:read:all';
-    expect(await status(server.forge({ organization: [], scope, azp: 'portal' }))).toBe(403);
-    expect(await status(server.forge({ organization: [], scope, azp: undefined }))).toBe(403);
-    expect(await status(server.forge({ organization: [], scope, azp: 'gh0stplane', client_id: 'x' }))).toBe(
-      403,
-    );
-    expect(await status(server.forge({ organization: [], scope: [scope], azp: 'gh0stplane' }))).toBe(403);
-    expect(await status(server.forge({ organization: [], scope: `${scope}s`, azp: 'gh0stplane' }))).toBe(403);
-    expect(await status(server.forge({ organization: [], scope, azp: 'gh0stplane' }))).toBe(200);
   });
 });

@@ -269,28 +269,23 @@ describe('a breakdown', () => {
   const windows = windowsBetween(BEGIN, BEGIN + HOURS * HOUR, 'DAY', 'Asia/Kathmandu');
   const request = { meter: 'cpu', windows, filters: {}, limit: 100_000 } as const;
 
-  test('adds up to the plain figure, whatever is known of it and whatever it says', async () => {
-    // Of the first days nothing is kept; afterwards half of it, all of it, and more than the ledger has.
-    const rows = used
+  // Of the first days nothing is kept; afterwards half of it, all of it, and more than the ledger has.
+  const details = () =>
+    used
       .filter(({ hour }) => hour >= BEGIN + 3 * 24 * HOUR)
-      .flatMap((row, i) => {
-        const [q0, q1, q2, q3] = row.quarters.map((quarter) => quarter / 2n + BigInt(i % 3));
-        const key = {
-          cluster: row.cluster,
-          unit: row.hour / 1000,
-          hour: row.hour / 1000,
-          tenant: row.tenant,
-        };
-        const part = { ...key, namespace: row.namespace, meter: 'cpu', q0, q1, q2, q3, version: 1 };
+      .flatMap(({ tenant, cluster, namespace, hour, quarters }, i) => {
+        const [q0, q1, q2, q3] = quarters.map((quarter) => quarter / 2n + BigInt(i % 3)) as [...Quarters];
+        const at = { cluster, unit: hour / 1000, hour: hour / 1000, tenant, namespace, meter: 'cpu' };
         const names = i % 2 === 0 ? ['Deployment/web'] : ['Deployment/web', 'Job/nightly'];
-        return names.map((workload) => ({
-          ...part,
-          workload,
-          destination: `10.0.0.${i % 4}`,
-          storage_class: '',
-        }));
+        const told = { destination: `10.0.0.${i % 4}`, storage_class: '', version: 1 };
+        return names.map((workload) => ({ ...at, ...told, workload, q0, q1, q2, q3 }));
       });
-    await testStore.store.insert('detail_parts', rows);
+
+  beforeAll(async () => {
+    await testStore.store.insert('detail_parts', details());
+  });
+
+  test('adds up to the plain figure, whatever is known of it and whatever it says', async () => {
     const standing = await reader.standing(ALL);
     for (const scope of [ALL, { kind: 'tenants', tenants: ['acme'] } as const]) {
       for (const keys of [[], ['cluster', 'tenant']] as const) {
@@ -323,6 +318,21 @@ describe('a breakdown', () => {
     const largest = await reader.groups(ALL, top);
     const chosen = await reader.usage(ALL, { ...top, chosen: largest, limit: 1_000 });
     expect(new Set(chosen.map(({ group }) => group.workload))).toEqual(new Set([largest[0]?.workload]));
+  });
+
+  test('of a tenant is of its own details, and of nobody else, though others have the same names', async () => {
+    const standing = await reader.standing(ALL);
+    const scope = { kind: 'tenants', tenants: ['acme'] } as const;
+    for (const filters of [{}, { workload: ['Job/nightly', 'Deployment/web'] }]) {
+      const sums = await reader.usage(scope, { ...request, standing, filters, groupBy: ['workload'] });
+      for (const name of ['Deployment/web', 'Job/nightly']) {
+        const told = sums.filter(({ group }) => group.workload === name);
+        const own = details().filter(({ tenant, workload }) => tenant === 'acme' && workload === name);
+        const total = own.reduce((sum, { q0, q1, q2, q3 }) => sum + q0 + q1 + q2 + q3, 0n);
+        expect(told.reduce((sum, { value }) => sum + value, 0n)).toBe(total);
+        expect(total).toBeGreaterThan(0n);
+      }
+    }
   });
 });
 
