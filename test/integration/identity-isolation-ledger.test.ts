@@ -5,58 +5,15 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ENDPOINTS } from '../../aggregator/api/endpoints.ts';
-import { quotaSchema } from '../../aggregator/ledger/quota.ts';
-import { AccountsBench, Scrapes } from '../support/accounts.ts';
+import { AccountsBench } from '../support/accounts.ts';
+import { HOUR } from '../support/closed-month.ts';
 import { openFastStore } from '../support/pipeline.ts';
+import { liveMonths, MINE, quotasOf, TIMES } from '../support/tenants-months.ts';
 import { TokenServer } from '../support/token-server.ts';
 import { guardedApi } from '../support/token-server-api.ts';
 
-const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
-const NOVEMBER = Date.UTC(2026, 10, 1);
-const MINE = 'acme';
 const NAMES = [MINE, 'globex', 'initech', 'nobody', 'ACME', 'platform', "acme' OR '1'='1"] as const;
 const BILLING = { resource_access: { 'metering-api': { roles: ['metering-billing'] } } };
-
-/** An hour of October, one of November, and both closed but the second. */
-const TIMES = [
-  NOVEMBER - 3 * HOUR,
-  NOVEMBER - 2 * HOUR,
-  NOVEMBER - HOUR,
-  NOVEMBER + 5 * HOUR,
-  NOVEMBER + 3 * DAY,
-];
-
-async function live(bench: AccountsBench, isAmongOthers: boolean): Promise<void> {
-  const scrapes = new Scrapes();
-  const records = TIMES.map((t, i) => scrapes.at(t, { cpu: { 'web/a': i * 60 }, owners: { web: MINE } }));
-  if (isAmongOthers) {
-    for (const [i, t] of TIMES.entries()) {
-      const cpu = { 'db/b': i * 7, 'kube-system/x': i, 'loose/y': i * 3 };
-      records.push(scrapes.at(t, { cpu, owners: { db: 'globex' } }));
-      const west = { cluster: 'west', cpu: { 'shop/c': i * 11 }, owners: { shop: 'initech' } };
-      records.push(scrapes.at(t, west));
-    }
-    // A month and a day in which only others have something.
-    for (const t of [NOVEMBER - 3 * DAY, NOVEMBER + 30 * DAY + HOUR]) {
-      records.push(scrapes.at(t, { cluster: 'west', cpu: { 'shop/d': 1 } }));
-      records.push(scrapes.at(t + 60_000, { cluster: 'west', cpu: { 'shop/d': 5 } }));
-      records.push(scrapes.at(t + 2 * HOUR, { cluster: 'west' }));
-    }
-  }
-  await bench.take(records);
-  await bench.passAt(NOVEMBER + 3 * DAY);
-  // What changes afterwards, of everybody.
-  const late = NOVEMBER - 90 * 60_000;
-  const after = [scrapes.at(late, { cpu: { 'web/late': 5 }, delayMs: 4 * DAY })];
-  after.push(scrapes.at(late + 60_000, { cpu: { 'web/late': 9 }, delayMs: 4 * DAY }));
-  if (isAmongOthers) {
-    after.push(scrapes.at(late, { cpu: { 'db/late': 5 }, delayMs: 4 * DAY }));
-    after.push(scrapes.at(late + 60_000, { cpu: { 'db/late': 77 }, delayMs: 4 * DAY }));
-  }
-  await bench.take(after);
-  await bench.passAt(NOVEMBER + 4 * DAY);
-}
 
 /** Of a correction, and of an open month. */
 const hours = [TIMES[1]!, TIMES[3]!].map((t) => new Date(Math.floor(t / HOUR) * HOUR).toISOString());
@@ -95,11 +52,8 @@ let among: ReadonlyMap<string, string>;
 async function told(isAmongOthers: boolean): Promise<Map<string, string>> {
   const opened = await openFastStore();
   const bench = new AccountsBench(opened.store, isAmongOthers ? ['north', 'west'] : ['north']);
-  await live(bench, isAmongOthers);
-  const tenants = isAmongOthers ? [MINE, 'globex', 'initech'] : [MINE];
-  const quotas = tenants.map((tenant) =>
-    quotaSchema.parse({ tenant, meter: 'cpu', window: 'month', limit: '5' }),
-  );
+  await liveMonths(bench, isAmongOthers);
+  const quotas = quotasOf(isAmongOthers ? [MINE, 'globex', 'initech'] : [MINE]);
   const guarded = guardedApi(server, { store: opened.store, usageClock: bench.clock, quotas });
   const token = await server.userToken({ claims: { organization: { [MINE]: BILLING } } });
   const headers = { authorization: `Bearer ${token}`, 'x-request-id': 'one' };
