@@ -229,6 +229,19 @@ describe('a cursor', () => {
     }
   });
 
+  test('made up at an entry of another tenant is as one at an entry that there is not', async () => {
+    const acme = await tokenOf('acme');
+    const { data } = await page(everything, '?kind=usage&limit=5000');
+    const at = async (tenant: string, id?: string): Promise<number> => {
+      const found = data.find((entry) => entry.kind === 'usage' && entry.tenant === tenant);
+      const { hour, id: own } = found as Extract<PublicEntry, { kind: 'usage' }>;
+      const place = ['entry', String(Date.parse(hour) / HOUR), id ?? own, '0', digestOf(['acme'])];
+      return (await get(acme, `?after=${writeCursor(place, PLACE_IN_LEDGER)}`)).statusCode;
+    };
+    const missing = await at('acme', 'ab'.repeat(16));
+    expect([await at('acme'), missing, await at('globex')]).toEqual([200, 410, 410]);
+  });
+
   test.each(['limit=0', 'limit=5001', 'limit=many', 'wait=31s', 'wait=5', 'kind=invoice', 'tenant=acme'])(
     'beside %s is no use',
     async (query) => {
