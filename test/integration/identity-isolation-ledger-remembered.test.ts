@@ -14,7 +14,6 @@ import { TokenServer } from '../support/token-server.ts';
 import { guardedApi } from '../support/token-server-api.ts';
 
 const BILLING = { resource_access: { 'metering-api': { roles: ['metering-billing'] } } };
-const PARQUET_TYPE = 'application/vnd.apache.parquet';
 /** One that was corrected. */
 const LATE_HOUR = new Date(Math.floor(TIMES[1]! / HOUR) * HOUR).toISOString();
 
@@ -27,7 +26,7 @@ const QUESTIONS: readonly Question[] = [
   of('/statements/2026-10'),
   of('/statements/2026-10/acme'),
   of('/statements/2026-10/acme', 'text/csv'),
-  of('/statements/2026-10/initech', PARQUET_TYPE),
+  of('/statements/2026-10/initech', 'text/csv'),
   of('/statements/2026-11/acme'),
   of('/ledger?kind=usage&limit=1'),
   of(`/explain?meter=cpu&hour=${LATE_HOUR}`),

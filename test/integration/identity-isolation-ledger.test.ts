@@ -4,6 +4,7 @@
  * may differ.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { usageReader } from '../../aggregator/api/usage/remembering-reader.ts';
 import { ENDPOINTS } from '../../aggregator/api/endpoints.ts';
 import { AccountsBench } from '../support/accounts.ts';
 import { HOUR } from '../support/closed-month.ts';
@@ -17,6 +18,9 @@ const BILLING = { resource_access: { 'metering-api': { roles: ['metering-billing
 
 /** Of a correction, and of an open month. */
 const hours = [TIMES[1]!, TIMES[3]!].map((t) => new Date(Math.floor(t / HOUR) * HOUR).toISOString());
+
+/** Of which minutes can be made. */
+const OPEN_HOURS = 'from=2026-11-01T05:00:00Z&to=2026-11-01T07:00:00Z';
 
 /** By path as it is declared; `{cursor}` stands for `next` of the first answer of the same address. */
 const REQUESTS: Readonly<Record<string, readonly string[]>> = {
@@ -41,6 +45,12 @@ const REQUESTS: Readonly<Record<string, readonly string[]>> = {
     ...['north', 'west', 'nowhere'].map((cluster) => `?meter=cpu&hour=${hour}&cluster=${cluster}`),
     ...['web', 'db', 'shop'].map((namespace) => `?meter=cpu&hour=${hour}&namespace=${namespace}&limit=1`),
   ]),
+  '/api/v1/meters/{meter}/query': [
+    '',
+    '&groupBy=namespace',
+    '&groupBy=tenant&top=1',
+    '&cluster=west',
+  ].flatMap((more) => ['MINUTE', 'HOUR'].map((size) => `/cpu/query?${OPEN_HOURS}&windowSize=${size}${more}`)),
   '/api/v1/reconciliation': ['?', '?cluster=west'],
   '/api/v1/watermarks': ['?'],
 };
@@ -54,7 +64,10 @@ async function told(isAmongOthers: boolean): Promise<Map<string, string>> {
   const bench = new AccountsBench(opened.store, isAmongOthers ? ['north', 'west'] : ['north']);
   await liveMonths(bench, isAmongOthers);
   const quotas = quotasOf(isAmongOthers ? [MINE, 'globex', 'initech'] : [MINE]);
-  const guarded = guardedApi(server, { store: opened.store, usageClock: bench.clock, quotas });
+  const guarded = guardedApi(server, {
+    ...{ store: opened.store, reader: usageReader({ queryTimeoutMs: 10_000 }, opened) },
+    ...{ usageClock: bench.clock, quotas },
+  });
   const token = await server.userToken({ claims: { organization: { [MINE]: BILLING } } });
   const headers = { authorization: `Bearer ${token}`, 'x-request-id': 'one' };
   const answers = new Map<string, string>();
@@ -106,15 +119,15 @@ describe('a tenant among others', () => {
       '\\"kind\\":\\"correction\\"',
       '\\"rule\\":\\"difference\\"',
       '\\"provisional\\":true',
+      '\\"windowSize\\":\\"MINUTE\\"',
+      '\\"revision\\":2',
     ])
       expect(text).toContain(part);
   });
 
-  test('of every endpoint beside the catalogue and the query', () => {
+  test('of every endpoint beside the catalogue', () => {
     const paths = ENDPOINTS.map(({ declaration }) => declaration.path);
-    const elsewhere = paths.filter((path) => path.startsWith('/api/v1/meters'));
-    expect([...new Set(paths)].filter((path) => !elsewhere.includes(path)).sort()).toEqual(
-      Object.keys(REQUESTS).sort(),
-    );
+    const others = [...new Set(paths)].filter((path) => path !== '/api/v1/meters');
+    expect(others.sort()).toEqual(Object.keys(REQUESTS).sort());
   });
 });

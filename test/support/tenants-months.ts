@@ -44,8 +44,16 @@ export async function liveMonths(bench: AccountsBench, isAmongOthers: boolean): 
     after.push(scrapes.at(late, { cpu: { 'db/late': 5 }, delayMs: 4 * DAY }));
     after.push(scrapes.at(late + 60_000, { cpu: { 'db/late': 77 }, delayMs: 4 * DAY }));
   }
+  // A scrape of an hour that is settled, and then twice what it showed of others: theirs is revised oftener.
+  const within = NOVEMBER + 5.5 * HOUR;
+  after.push(scrapes.at(within, { cpu: { 'web/a': 185 }, delayMs: 4 * DAY }));
   await bench.take(after);
   await bench.passAt(NOVEMBER + 4 * DAY);
+  for (const [i, seconds] of [22, 24].entries()) {
+    const shown = scrapes.at(within, { cpu: { 'db/b': seconds }, delayMs: 4 * DAY });
+    if (isAmongOthers) await bench.take([shown]);
+    await bench.passAt(NOVEMBER + 4 * DAY + (i + 1) * HOUR);
+  }
 }
 
 export function quotasOf(tenants: readonly string[]): Quota[] {
