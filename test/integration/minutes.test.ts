@@ -46,14 +46,21 @@ function west(): LogRecord[] {
   ];
 }
 
-/** Bytes to every destination, more to each than to the one before; half of them across an hour. */
+/**
+ * Bytes to every destination, half of them across an hour: more to each than to the one before, and when the
+ * namespace has changed hands more to each than to the next. So of each owner others are told apart.
+ */
 function flows(t: number, offset: bigint): LogRecord {
   const rows = Array.from({ length: DESTINATIONS }, (_, i): Row => {
     const from = { k8s_src_namespace: 'web', k8s_src_type: 'Pod', k8s_src_name: 'a' };
     const labels = { cluster: 'east', ...from, dst_address: `203.0.113.${i}`, dst_cidr: '0.0.0.0/0' };
-    const value = { asDouble: Number(offset) * (1_000 + i) };
+    const [before, after] = offset === 0n ? [0, 0] : [1_000 + i, Number(offset - 1n) * (1_102 - i)];
+    const value = { asDouble: before + after };
     return { name: 'beyla_network_flow_bytes_total', labels, timeMs: t, value };
   });
+  const label_gh0stcloud_io_tenant = offset === 0n ? 'acme' : 'globex';
+  const owner = { cluster: 'east', namespace: 'web', label_gh0stcloud_io_tenant };
+  rows.push({ name: 'kube_namespace_labels', labels: owner, timeMs: t, value: { asDouble: 1 } });
   const up: Row = { name: 'up', labels: { cluster: 'east' }, timeMs: t, value: { asDouble: 1 } };
   const data = metricsData({ job: 'beyla', instance: 'n1' }, [up, ...rows]);
   return logRecord({ topic: 'usage.east', partition: 0, offset, timestampMs: t, metricsData: data });
@@ -205,6 +212,17 @@ describe('minutes', () => {
     const query = `${rangeOf(MOVES, MOVES + 2 * HOUR)}&groupBy=destination`;
     const minutes = sums(await rowsOf(token, 'egress', `${query}&windowSize=MINUTE`), HOUR);
     expect(minutes).toEqual(sums(await rowsOf(token, 'egress', `${query}&windowSize=HOUR`), HOUR));
+    const byOwner = `${query},tenant&windowSize=`;
+    const ofOwners = sums(await rowsOf(token, 'egress', `${byOwner}MINUTE`), HOUR);
+    expect(ofOwners).toEqual(sums(await rowsOf(token, 'egress', `${byOwner}HOUR`), HOUR));
+    for (const [tenant, first, last] of [
+      ['acme', false, true],
+      ['globex', true, false],
+    ] as const) {
+      const isTold = (i: number): boolean =>
+        ofOwners.has(JSON.stringify([MOVES, { tenant, destination: `203.0.113.${i}` }]));
+      expect([isTold(0), isTold(DESTINATIONS - 1)]).toEqual([first, last]);
+    }
     expect(minutes.get(JSON.stringify([MOVES, { destination: '(other)' }]))).toBeGreaterThan(0n);
     const other = `${query}&windowSize=MINUTE&destination=(other)&destination=203.0.113.102`;
     const filtered = sums(await rowsOf(token, 'egress', other), HOUR);
