@@ -22,12 +22,13 @@ afterAll(async () => {
 
 type Told = Readonly<Record<string, unknown>>;
 
-async function told(reader: StorePeriodsReader): Promise<Told> {
+/** `reader` of each statement: one that has told others, or one that has told nobody. */
+async function told(reader: () => StorePeriodsReader): Promise<Told> {
   const statements: [string, unknown][] = [];
   for (const period of PERIODS) {
     for (const tenant of TENANTS) {
       const wanted = { period, tenant, format: 'json' as const };
-      statements.push([`${period} ${tenant}`, shown(await reader.statement({ kind: 'all' }, wanted))]);
+      statements.push([`${period} ${tenant}`, shown(await reader().statement({ kind: 'all' }, wanted))]);
     }
   }
   return Object.fromEntries(statements);
@@ -42,7 +43,7 @@ test('what is remembered of a statement is what the store says now, whatever has
   const bench = new AccountsBench(store, ['north', 'south']);
   const month = new ClosedMonth();
   const remembering = new StorePeriodsReader(CONFIG, { store });
-  let before = await told(remembering);
+  let before = await told(() => remembering);
   const steps: readonly (readonly [what: string, step: () => Promise<void>])[] = [
     ['October comes in', () => bench.take(month.october())],
     ['its first hours are settled', () => bench.passAt(FIRST_DAY + DAY)],
@@ -58,8 +59,8 @@ test('what is remembered of a statement is what the store says now, whatever has
   const changed: string[] = [];
   for (const [what, step] of steps) {
     await step();
-    const after = await told(remembering);
-    expect(after, what).toEqual(await told(new StorePeriodsReader(CONFIG, { store })));
+    const after = await told(() => remembering);
+    expect(after, what).toEqual(await told(() => new StorePeriodsReader(CONFIG, { store })));
     if (JSON.stringify(after, textOf) !== JSON.stringify(before, textOf)) changed.push(what);
     before = after;
   }
