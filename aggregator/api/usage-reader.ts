@@ -167,7 +167,7 @@ export class StoreUsageReader implements UsageReader {
     const list = columnList(columnsOf(groupBy));
     const order = `outer_window${list}`;
     const hourly = { ...ofOneMeter(request), windows: hours };
-    const rows = await this.#rows<HoursRow>(scope, ({ rows: mine }) => {
+    const rows = await this.#rows<HoursRow>(scope, (mine) => {
       const { sql, parameters } = sumsOf(hourly, { mine, grain: 'hours' });
       return {
         sql: `SELECT roundDown(window, {outerStarts:Array(Int64)}) AS outer_window${list},
@@ -227,7 +227,7 @@ export class StoreUsageReader implements UsageReader {
     statement: (sums: Statement) => Statement,
   ): Promise<readonly Row[]> {
     const read = (grain: Grain): Promise<readonly Row[]> =>
-      this.#rows<Row>(scope, ({ rows: mine }) => statement(sumsOf(request, { mine, grain })));
+      this.#rows<Row>(scope, (mine) => statement(sumsOf(request, { mine, grain })));
     const rows = await read('days');
     if (!readsTotalsOfOpenDays(request)) return rows;
     const before = totalsVersion(request.standing.versions);

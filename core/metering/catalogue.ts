@@ -50,6 +50,11 @@ export interface MeterDefinition {
   /** A total that usage is held against: measured by the same rules, but nobody's, and never billed. */
   readonly isReference: boolean;
   readonly breakdown: MeterBreakdown;
+  /**
+   * How labels begin that name the other side, which may be another tenant's: the receiver of what was sent,
+   * or who asks. Whose it is is told by the destination of the breakdown; where there is none, nobody knows.
+   */
+  readonly otherSide: readonly string[];
 }
 
 /** What rows say of their usage that is finer than the ledger's key (METERING 12), by label. */
@@ -124,6 +129,7 @@ const counter = {
   endsWithPod: false,
   isReference: false,
   breakdown: {},
+  otherSide: [],
 } as const;
 
 const gauge = { ...counter, kind: 'gauge', unit: 'byte-ms', source: 'bytes', presented: GIB_HOUR } as const;
@@ -166,6 +172,7 @@ const flow = {
   presented: GIB_TOTAL,
   birth: 'process',
   plausibility: 'link',
+  otherSide: ['k8s_dst_', 'dst_'],
   breakdown: {
     pod: 'k8s_src_name',
     workload: { kind: 'k8s_src_owner_type', name: 'k8s_src_owner_name' },
@@ -273,6 +280,7 @@ export const METERS: readonly MeterDefinition[] = [
     unit: 'count',
     presented: { unit: 'request', baseUnits: 1n },
     birth: 'process',
+    otherSide: ['client', 'peer', 'network_peer', 'k8s_src_', 'src_', 'k8s_dst_', 'dst_'],
     breakdown: { pod: 'k8s_pod_name', workload: { kind: 'k8s_kind', name: 'k8s_owner_name' } },
   },
 ];

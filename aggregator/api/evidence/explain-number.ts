@@ -61,7 +61,9 @@ const intervalSchema = z.strictObject({
 });
 
 const seriesSchema = z.strictObject({
-  series: z.string(),
+  series: z.string().meta({
+    description: 'An id, 32 hex digits; `(another tenant)` where labels that name others are not told.',
+  }),
   metric: z.string(),
   labels: z.record(z.string(), z.string()),
   ...amount,

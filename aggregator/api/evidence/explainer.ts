@@ -4,12 +4,14 @@
  * again for it (`on-demand.ts`).
  *
  * An interval in which a namespace changed hands is shown to both owners from end to end, with the share of
- * the one who asks. Places in the log are for who reads everything: they count the records of all.
+ * the one who asks. Places in the log are for who reads everything: they count the records of all. So are
+ * names of others (`told-series.ts`).
  */
 import { explain, type Explanation } from '../../ledger/explain.ts';
 import type { TenantScope } from '../identity/access.ts';
 import { mayRead } from '../identity/tenant-conditions.ts';
 import type { OnDemand } from '../limits/on-demand.ts';
+import { readToldSeries } from './told-series.ts';
 
 export interface AskedExplanation {
   readonly meter: string;
@@ -42,7 +44,8 @@ export class StoreExplainer implements Explainer {
       const tenant = asked.tenant ?? scope.tenants[0] ?? NOBODY;
       const readable = mayRead(scope, tenant) ? tenant : NOBODY;
       const explanation = await explain(store, { ...asked, tenant: readable, settings });
-      return forTenant(explanation, tenant);
+      const told = await readToldSeries(store, scope, explanation);
+      return forTenant(explanation, tenant, told);
     }, signal);
   }
 }
@@ -50,8 +53,15 @@ export class StoreExplainer implements Explainer {
 /** Whose there is nothing to explain: no label can have this value. */
 const NOBODY = '\u0001';
 
-function forTenant(explanation: Explanation, tenant: string): Explanation {
-  const keys = explanation.keys.map((key) => ({ ...key, series: key.series.map(withoutPlaces) }));
+function forTenant(
+  explanation: Explanation,
+  tenant: string,
+  told: Awaited<ReturnType<typeof readToldSeries>>,
+): Explanation {
+  const keys = explanation.keys.map((key) => ({
+    ...key,
+    series: key.series.map((series) => withoutPlaces(told(key, series))),
+  }));
   return { ...explanation, asked: { ...explanation.asked, tenant }, keys };
 }
 

@@ -6,12 +6,15 @@
  */
 import type { Parameters } from '../../store/usage-store.ts';
 import type { TenantScope } from './access.ts';
+import { toldDestinations, type ToldDestinations } from './told-destinations.ts';
 
 export interface TenantConditions {
   /** On tables with a column `tenant`. */
   readonly rows: readonly string[];
   /** On tables with a column `cluster` and none of tenants. */
   readonly clusters: readonly string[];
+  /** How destinations are told; undefined: as they are stored. */
+  readonly destinations: ToldDestinations | undefined;
   readonly parameters: Parameters;
 }
 
@@ -26,9 +29,12 @@ const CLUSTERS = `cluster IN (
 export function tenantConditions(scope: TenantScope): TenantConditions {
   switch (scope.kind) {
     case 'all':
-      return { rows: [], clusters: [], parameters: {} };
+      return { rows: [], clusters: [], destinations: undefined, parameters: {} };
     case 'tenants':
-      return { rows: [NAMED], clusters: [CLUSTERS], parameters: { scopeTenants: scope.tenants } };
+      return {
+        ...{ rows: [NAMED], clusters: [CLUSTERS], destinations: toldDestinations(scope) },
+        parameters: { scopeTenants: scope.tenants },
+      };
   }
 }
 

@@ -15,6 +15,7 @@ import { SeriesCache } from '../../rollup/span-inputs.ts';
 import { ofOneSetting, SpanPlanner } from '../../rollup/span-planner.ts';
 import { hoursOf } from '../../rollup/span.ts';
 import type { TenantScope } from '../identity/access.ts';
+import { readTold } from '../identity/told-destinations.ts';
 import type { Demand } from '../limits/on-demand.ts';
 import type { Standing } from '../usage/standing.ts';
 import type { CoverageRequest, CoverageSum, UsageReader, UsageRequest, UsageSum } from '../usage-reader.ts';
@@ -117,7 +118,8 @@ export class MinuteReader implements UsageReader {
       while (hours.length > 0) {
         const span = await planner.next(kept.hours.together(cluster, ofOneSetting(hours, settingsAt)));
         const made = { settings: settingsAt(span.first), cache: new SeriesCache(), kept: kept.hours, only };
-        sums.end(await convertSpan(store, span, { ...made, observer: sums.of(cluster) }));
+        const usage = await convertSpan(store, span, { ...made, observer: sums.of(cluster) });
+        sums.end(usage, await readTold(store, scope, { cluster, destinations: sums.destinations }));
         hours.splice(0, hoursOf(span).length);
       }
     }

@@ -5,11 +5,12 @@
  * and 1 of its minutes.
  *
  * The one place where minutes are held to the tenants that may be read: a share whose owner is not one of
- * them is dropped as soon as it is known whose it is.
+ * them is dropped as soon as it is known whose it is. Destinations are filed under what the scope is told of
+ * them, and filtered by that.
  */
 import { HOUR_MS, startOfHour } from '../../../core/metering/hour.ts';
 import type { Window } from '../../../core/metering/windows.ts';
-import { MeteringError } from '../../../core/runtime/errors.ts';
+import { invariant, MeteringError } from '../../../core/runtime/errors.ts';
 import { NO_BREAKDOWN } from '../../attribution/breakdown.ts';
 import { nextChange, valueAt } from '../../attribution/history.ts';
 import { split } from '../../conversion/split.ts';
@@ -126,15 +127,21 @@ export class WindowSums implements UsageObserver {
     // An instant is none either.
   }
 
-  /** The span was folded, and gave this. */
-  end(units: readonly UnitUsage[]): void {
+  /** Of the span, where they matter. */
+  get destinations(): readonly string[] {
+    return [...new Set([...this.#unnamed.values()].map(({ names }) => names.destination))];
+  }
+
+  /** The span was folded, and gave this; `told` says how its destinations are told. */
+  end(units: readonly UnitUsage[], told: ReadonlyMap<string, string>): void {
     const named = new Set(
       units.flatMap(({ hour: unit, details }) => details.map((detail) => destinationKey(unit, detail))),
     );
     const { destination: wanted } = this.#asked.filters;
     for (const { unit, hour, names, sums } of this.#unnamed.values()) {
       const isNamed = named.has(destinationKey(unit, { ...names, hour }));
-      const destination = isNamed ? names.destination : OTHER_DESTINATIONS;
+      const destination = isNamed ? told.get(names.destination) : OTHER_DESTINATIONS;
+      invariant(destination !== undefined, 'every destination of a span is told before it ends');
       if (wanted?.includes(destination) === false) continue;
       const all = this.#sumsOf({ ...names, destination });
       if (all === undefined) continue;

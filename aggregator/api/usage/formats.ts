@@ -35,7 +35,9 @@ const group = {
   cluster: z.string().optional(),
   namespace: z.string().optional(),
   workload: z.string().optional().meta({ description: 'Kind and name; empty for what is not known.' }),
-  destination: z.string().optional().meta({ description: 'Of egress; empty for what is not known.' }),
+  destination: z.string().optional().meta({
+    description: 'Of egress; empty for what is not known, `(another tenant)` for what was sent to others.',
+  }),
   storageClass: z.string().optional().meta({ description: 'Of storage; empty for what is not known.' }),
 };
 

@@ -7,7 +7,7 @@ import { nextPeriod, periodOf, type Period } from '../../../core/metering/period
 import type { Window } from '../../../core/metering/windows.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
 import type { TenantScope } from '../identity/access.ts';
-import { DIMENSIONS, isDetail, type Dimension, type Filters, type Group } from './dimensions.ts';
+import { DIMENSIONS, isDetail, type Dimension, type Group } from './dimensions.ts';
 import { StoreUsageReader, type StoreUsageReaderConfig } from '../usage-reader.ts';
 import type {
   CoverageRequest,
@@ -47,6 +47,8 @@ const STANDING: readonly VersionedTable[] = [
 const SETTLED: readonly VersionedTable[] = ['usage_current', 'usage_day'];
 const OPEN: readonly VersionedTable[] = ['usage_parts'];
 const DETAILS: readonly VersionedTable[] = ['detail_parts'];
+/** What destinations are told to a tenant by. */
+const OWNERS: readonly VersionedTable[] = ['label_history', 'decision'];
 const COVERAGE: readonly VersionedTable[] = ['coverage'];
 /** Where a tenant's clusters are read from. */
 const CLUSTERS: readonly VersionedTable[] = ['label_history', 'usage_day'];
@@ -100,9 +102,9 @@ export class RememberingReader implements UsageReader {
     const { windows, standing, groupBy, filters, chosen } = request;
     const { filters: _, ...asked } = withoutStanding(request);
     const question = [scope, asked, filters];
-    if ([...groupBy, ...namesOf(filters)].some(isDetail)) {
+    if (namedIn(request).some(isDetail)) {
       const read = () => this.#reader.usage(scope, request);
-      return await this.#memory.get(keyOf('usage', question, usageState(request)), read, sizeOf);
+      return await this.#memory.get(keyOf('usage', question, usageState(scope, request)), read, sizeOf);
     }
     const tenant = chosen === undefined ? onlyTenant(scope, request) : undefined;
     const settledState = stateOf(request, 'settled');
@@ -168,7 +170,7 @@ export class RememberingReader implements UsageReader {
     scope: TenantScope,
     request: UsageRequest & { readonly hours: readonly Window[] },
   ): Promise<readonly UsedHours[]> {
-    const state = usageState(request);
+    const state = usageState(scope, request);
     return await this.#memory.get(
       keyOf('hours', scope, withoutStanding(request), state),
       () => this.#reader.usedHours(scope, request),
@@ -180,7 +182,7 @@ export class RememberingReader implements UsageReader {
     scope: TenantScope,
     request: UsageRequest & { readonly largest?: boolean },
   ): Promise<readonly Group[]> {
-    const state = usageState(request);
+    const state = usageState(scope, request);
     return await this.#memory.get(
       keyOf('groups', scope, withoutStanding(request), state),
       () => this.#reader.groups(scope, request),
@@ -202,11 +204,13 @@ export class RememberingReader implements UsageReader {
 }
 
 /** Open hours stand in the standing, and are read from what the roll-up left of their months. */
-function usageState(request: UsageRequest): readonly unknown[] {
-  const { windows, standing, groupBy, filters } = request;
-  const told = [...groupBy, ...namesOf(filters)];
-  const details = told.some(isDetail) ? standing.versions.of(DETAILS, monthsOf(windows)) : '';
-  return [stateOf(request, 'settled'), stateOf(request, 'open'), details];
+function usageState(scope: TenantScope, request: UsageRequest): readonly unknown[] {
+  const { windows, standing } = request;
+  const named = namedIn(request);
+  const details = named.some(isDetail) ? standing.versions.of(DETAILS, monthsOf(windows)) : '';
+  const isTold = scope.kind !== 'all' && named.includes('destination');
+  const owners = isTold ? standing.versions.of(OWNERS) : '';
+  return [stateOf(request, 'settled'), stateOf(request, 'open'), details, owners];
 }
 
 function stateOf({ windows, standing }: UsageRequest, part: 'settled' | 'open'): readonly unknown[] {
@@ -219,8 +223,8 @@ function stateOf({ windows, standing }: UsageRequest, part: 'settled' | 'open'):
   return open.length === 0 ? [] : [versions.of(OPEN, months), open];
 }
 
-function namesOf(filters: Filters): readonly Dimension[] {
-  return DIMENSIONS.filter((dimension) => filters[dimension] !== undefined);
+function namedIn({ groupBy, filters }: UsageRequest): readonly Dimension[] {
+  return DIMENSIONS.filter((dimension) => groupBy.includes(dimension) || filters[dimension] !== undefined);
 }
 
 /** What is asked, whichever tenant's rows are wanted. */

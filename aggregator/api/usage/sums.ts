@@ -6,16 +6,9 @@
 import { DAY_MS, HOUR_MS, startOfHour } from '../../../core/metering/hour.ts';
 import type { Window } from '../../../core/metering/windows.ts';
 import type { Parameters } from '../../store/usage-store.ts';
+import type { TenantConditions } from '../identity/tenant-conditions.ts';
 import { detailStatement } from './detail-statement.ts';
-import {
-  compareKeys,
-  DETAIL_DIMENSIONS,
-  isDetail,
-  KEY_DIMENSIONS,
-  keyOf,
-  type Dimension,
-  type Group,
-} from './dimensions.ts';
+import { compareKeys, isDetail, KEY_DIMENSIONS, keyOf, type Dimension, type Group } from './dimensions.ts';
 import { planSources, type Sources } from './sources.ts';
 import type { ClusterHour, SumsStanding } from './standing.ts';
 import { sumsStatement, type Part, type Statement } from './statements.ts';
@@ -58,8 +51,8 @@ export function isNothing(request: SumsRequest<SumsKey>): boolean {
 export type Grain = 'days' | 'settled days' | 'hours';
 
 export interface Reading {
-  /** Conditions of the scope. */
-  readonly mine: readonly string[];
+  /** Of the scope. */
+  readonly mine: Pick<TenantConditions, 'rows' | 'destinations'>;
   readonly grain: Grain;
 }
 
@@ -67,13 +60,15 @@ export function sumsOf(request: SumsRequest<SumsKey>, { mine, grain }: Reading):
   const { groupBy, filters, chosen, part } = request;
   const keys = columnsOf(groupBy.filter((name) => name === 'meter' || !isDetail(name)));
   const details = columnsOf(groupBy.filter((name) => name !== 'meter' && isDetail(name)));
-  const conditions = [...filtersOf(filters, ['meter', ...KEY_DIMENSIONS]), ...mine];
-  const detailConditions = filtersOf(filters, DETAIL_DIMENSIONS);
+  const conditions = [...filtersOf(filters, ['meter', ...KEY_DIMENSIONS]), ...mine.rows];
+  const detailConditions = filtersOf(filters, ['workload', 'storageClass']);
+  const destinationConditions = filtersOf(filters, ['destination']);
   if (chosen !== undefined && details.length === 0) conditions.push(chosenCondition(groupBy));
   const sources = part === 'open' ? NO_SOURCES : sourcesOf(request, grain);
   const plain = sumsStatement({ groupBy: keys, conditions, sources, open: openWithin(request), part });
-  const detailed = { groupBy: keys, details, conditions, detailConditions, plain };
-  const isPlain = details.length === 0 && detailConditions.length === 0;
+  const named = { groupBy: keys, details, conditions, detailConditions, destinationConditions };
+  const detailed = { ...named, destinations: mine.destinations, plain };
+  const isPlain = [...details, ...detailConditions, ...destinationConditions].length === 0;
   const { sql: all, parameters } = isPlain ? plain : detailStatement(detailed);
   const isChosenAfter = chosen !== undefined && details.length > 0;
   const sql = isChosenAfter ? `SELECT * FROM (${all}) WHERE ${chosenCondition(groupBy)}` : all;
