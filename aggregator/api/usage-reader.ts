@@ -39,6 +39,8 @@ export interface UsageRequest {
   readonly standing: SumsStanding;
   /** Of the groups only these. */
   readonly chosen?: readonly Group[] | undefined;
+  /** Of a filter by details: the groups that have nothing of it in the range too, for their revision. */
+  readonly withIdle?: boolean | undefined;
   /** At most this many rows come back. */
   readonly limit: number;
 }

@@ -6,7 +6,7 @@
  *
  * What is folded is what is asked: of a page only the hours that it lies in.
  */
-import { HOUR_MS, startOfHour } from '../../../core/metering/hour.ts';
+import { HOUR_MS, QUARTER_MS, startOfHour } from '../../../core/metering/hour.ts';
 import type { Window } from '../../../core/metering/windows.ts';
 import { invariant, MeteringError } from '../../../core/runtime/errors.ts';
 import { convertSpan } from '../../rollup/convert.ts';
@@ -69,7 +69,8 @@ export class MinuteReader implements UsageReader {
     request: UsageRequest & { readonly largest?: boolean },
   ): Promise<readonly GroupSums['group'][]> {
     const { windows, largest = false, limit } = request;
-    if (!largest) return await this.#deps.reader.groups(scope, { ...request, windows: hoursAround(windows) });
+    if (!largest)
+      return await this.#deps.reader.groups(scope, { ...request, windows: [quartersAround(windows)] });
     const range = { startMs: windows[0]?.startMs ?? 0, endMs: windows.at(-1)?.endMs ?? 0 };
     const asked = { ...request, windows: [range] };
     const ranked = this.#inOrder(request, await this.#fold(scope, asked))
@@ -129,6 +130,13 @@ export class MinuteReader implements UsageReader {
       retryable: true,
     });
   }
+}
+
+/** Quarters of an hour that they touch: more exactly is not known without the samples of the whole range. */
+function quartersAround(windows: readonly Window[]): Window {
+  const [from, to] = [windows[0]?.startMs ?? 0, windows.at(-1)?.endMs ?? 0];
+  const startMs = Math.floor(from / QUARTER_MS) * QUARTER_MS;
+  return { startMs, endMs: Math.ceil(to / QUARTER_MS) * QUARTER_MS };
 }
 
 /** Hours that the windows touch, of which everything is stored. */

@@ -6,7 +6,9 @@
  * corrected since) stands under the empty values, with its sign. So a breakdown always adds up to the plain
  * figure. Of a question that filters by a detail it is no part: nobody knows which of them it would be.
  *
- * A filter is held against what is told.
+ * A filter is held against what is told. A group that has nothing of it in the range has no rows; one that
+ * has something, and is told apart by no detail, has one in every window of the plain figure, with its
+ * revision: its 0 is settled too.
  */
 import type { ToldDestinations } from '../identity/told-destinations.ts';
 import type { Statement } from './statements.ts';
@@ -23,13 +25,15 @@ export interface DetailStatement {
   readonly destinationConditions: readonly string[];
   /** Undefined: as they are stored. */
   readonly destinations: ToldDestinations | undefined;
+  /** Groups that have nothing of what is filtered by too. */
+  readonly withIdle: boolean;
   /** Over the same range and groups. */
   readonly plain: Statement;
 }
 
 /** Rows of `window`, groups, details, `amount`, and the `revision` of the plain figure. */
 export function detailStatement(statement: DetailStatement): Statement {
-  const { groupBy, details, detailConditions, destinationConditions, plain } = statement;
+  const { groupBy, details, detailConditions, destinationConditions, plain, withIdle } = statement;
   const all = columnList([...groupBy, ...details]);
   const isWhole = detailConditions.length === 0 && destinationConditions.length === 0;
   const { sql: read, parameters } = detailRows(statement);
@@ -46,13 +50,15 @@ export function detailStatement(statement: DetailStatement): Statement {
       GROUP BY window${columnList(groupBy)}`;
   const keys = `window${columnList(groupBy)}`;
   const revision = `SELECT ${keys}${empty}, toInt256(0) AS amount, revision FROM (${plain.sql})`;
-  const isNothing = details.length === 0 ? '0' : details.map((name) => `${name} = ''`).join(' AND ');
+  const ofGroup = groupBy.length === 0 ? '' : `PARTITION BY ${groupBy.join(', ')}`;
+  const isShown = details.length > 0 ? 'amount != 0' : withIdle ? '1' : 'isUsed';
   return {
     sql: `
     SELECT window${all}, amount, revision FROM
     (
       SELECT window${all}, amount,
-        max(newest) OVER (PARTITION BY window${columnList(groupBy)}) AS revision
+        max(newest) OVER (PARTITION BY window${columnList(groupBy)}) AS revision,
+        max(amount != 0) OVER (${ofGroup}) AS isUsed
       FROM
       (
         SELECT window${all}, sum(amount) AS amount, max(revision) AS newest
@@ -60,7 +66,7 @@ export function detailStatement(statement: DetailStatement): Statement {
         GROUP BY window${all}
       )
     )
-    WHERE NOT (${isNothing} AND amount = 0)`,
+    WHERE ${isShown}`,
     parameters: { ...plain.parameters, ...parameters },
   };
 }

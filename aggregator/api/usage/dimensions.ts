@@ -18,6 +18,11 @@ export function isDetail(dimension: Dimension): dimension is DetailDimension {
 /** Values that a row may have; an absent dimension is not filtered. */
 export type Filters = Readonly<Partial<Record<Dimension, readonly string[]>>>;
 
+/** Whether they name something finer than the ledger's key. */
+export function isOfDetails(filters: Filters): boolean {
+  return DETAIL_DIMENSIONS.some((dimension) => filters[dimension] !== undefined);
+}
+
 export type Group = Readonly<Partial<Record<Dimension, string>>>;
 
 /** Unambiguous, and in the order of the values: no name holds a NUL. */

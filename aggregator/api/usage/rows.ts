@@ -11,8 +11,8 @@
 import { HOUR_MS } from '../../../core/metering/hour.ts';
 import type { Window } from '../../../core/metering/windows.ts';
 import type { TenantScope } from '../identity/access.ts';
-import { compareKeys, keyOf, type Dimension, type Filters, type Group } from './dimensions.ts';
-import type { UsageReader } from '../usage-reader.ts';
+import { compareKeys, isOfDetails, keyOf, type Dimension, type Filters, type Group } from './dimensions.ts';
+import type { UsageReader, UsageRequest, UsageSum } from '../usage-reader.ts';
 import { hasMoreRows, usageReport, type Figures, type ReportInput, type ReportRow } from '../usage-report.ts';
 import { stretchesOf, type Rate } from './rates.ts';
 import type { Standing } from './standing.ts';
@@ -197,23 +197,34 @@ export class UsageRows {
 
   async #input(
     windows: readonly Window[],
-    { limit, groups = this.#chosen, chosen = this.#chosen }: Reading,
+    { limit, groups, chosen = this.#chosen }: Reading,
   ): Promise<ReportInput> {
     const { meter, groupBy, filters } = this.#question;
     const [figures, coverage] = await Promise.all([
-      this.#figures(windows, { limit, chosen }),
+      this.#figures(windows, { limit, groups, chosen }),
       this.#reader.coverage(this.#scope, { meter, windows, filters, standing: this.#standing }),
     ]);
-    const shown = groups === undefined ? {} : { groups, isRanked: this.#chosen !== undefined };
+    const ofAll = groups ?? this.#chosen;
+    const shown = ofAll === undefined ? {} : { groups: ofAll, isRanked: this.#chosen !== undefined };
     return { windows, groupBy, filters, figures, coverage, standing: this.#standing, ...shown };
   }
 
-  async #figures(windows: readonly Window[], { limit, chosen }: Reading): Promise<Figures> {
+  /**
+   * Of a few windows nobody can say who has something of a filter in the range: those that are known to have
+   * it are taken, with their 0, and who comes to light.
+   */
+  async #sums(request: UsageRequest, groups: readonly Group[] | undefined): Promise<readonly UsageSum[]> {
+    const { groupBy, filters } = request;
+    if (groups === undefined || !isOfDetails(filters)) return await this.#reader.usage(this.#scope, request);
+    const sums = await this.#reader.usage(this.#scope, { ...request, withIdle: true });
+    const known = new Set(groups.map((group) => keyOf(groupBy, group)));
+    return sums.filter(({ value, group }) => value !== 0n || known.has(keyOf(groupBy, group)));
+  }
+
+  async #figures(windows: readonly Window[], { limit, groups, chosen }: Reading): Promise<Figures> {
     const { aggregation, top: _, ...asked } = this.#question;
     const request = { ...asked, windows, standing: this.#standing, chosen, limit };
-    if (aggregation === 'sum') {
-      return { aggregation, sums: await this.#reader.usage(this.#scope, request) };
-    }
+    if (aggregation === 'sum') return { aggregation, sums: await this.#sums(request, groups) };
     const hours = stretchesOf(windows);
     const [used, hourly] = await Promise.all([
       this.#reader.usedHours(this.#scope, { ...request, hours }),

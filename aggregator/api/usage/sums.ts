@@ -29,6 +29,8 @@ export interface SumsRequest<Key extends SumsKey> {
   readonly standing: SumsStanding;
   /** Of the groups only these. */
   readonly chosen?: readonly Group[] | undefined;
+  /** Of a filter by details: the groups that have nothing of it in the range too, for their revision. */
+  readonly withIdle?: boolean | undefined;
   /** At most this many rows come back: in all, or for each of the values of `limitBy`. */
   readonly limit: number;
   readonly limitBy?: readonly Key[];
@@ -57,7 +59,7 @@ export interface Reading {
 }
 
 export function sumsOf(request: SumsRequest<SumsKey>, { mine, grain }: Reading): Statement {
-  const { groupBy, filters, chosen, part } = request;
+  const { groupBy, filters, chosen, part, withIdle = false } = request;
   const keys = columnsOf(groupBy.filter((name) => name === 'meter' || !isDetail(name)));
   const details = columnsOf(groupBy.filter((name) => name !== 'meter' && isDetail(name)));
   const conditions = [...filtersOf(filters, ['meter', ...KEY_DIMENSIONS]), ...mine.rows];
@@ -67,7 +69,7 @@ export function sumsOf(request: SumsRequest<SumsKey>, { mine, grain }: Reading):
   const sources = part === 'open' ? NO_SOURCES : sourcesOf(request, grain);
   const plain = sumsStatement({ groupBy: keys, conditions, sources, open: openWithin(request), part });
   const named = { groupBy: keys, details, conditions, detailConditions, destinationConditions };
-  const detailed = { ...named, destinations: mine.destinations, plain };
+  const detailed = { ...named, destinations: mine.destinations, withIdle, plain };
   const isPlain = [...details, ...detailConditions, ...destinationConditions].length === 0;
   const { sql: all, parameters } = isPlain ? plain : detailStatement(detailed);
   const isChosenAfter = chosen !== undefined && details.length > 0;
