@@ -339,7 +339,7 @@ const runtimeFacts = {
     'issuer-unavailable',
   ).counter('gh0stmeter_issuer_failures_total', 'Readings of the token issuer that gave no keys'),
   listening: info<{ name: string; url: string }>('listening'),
-  notice: info<{ text: string }>('notice'),
+  notice: warn<{ text: string }>('notice'),
   settingsLoaded: info<{ file: string }>('settings loaded').counter(
     'gh0stmeter_settings_loads_total',
     'Settings files taken',

@@ -37,8 +37,10 @@ async function freshness(oldestUnseenMs: () => Promise<number>): Promise<number>
 describe('the demo', () => {
   const DEMO_INTERVAL_MS = 5_000;
   const METERS = ['cpu', 'memory', 'network_receive', 'egress', 'storage', 'cpu_request'];
+  const WITHOUT_ISSUER = 'no issuer is configured: the API listens on 127.0.0.1 only and shows every tenant';
   let data: string;
   let program: Program;
+  let said = '';
   const before = new Map<string, bigint>();
 
   beforeAll(async () => {
@@ -89,13 +91,26 @@ describe('the demo', () => {
     expect((await fetch(`${program.url}/readyz`)).status).toBe(200);
   });
 
+  test('says in `/readyz` that without an issuer it shows every tenant, on loopback alone', async () => {
+    const { notices } = (await (await fetch(`${program.url}/readyz`)).json()) as { notices: string[] };
+    expect(notices).toEqual([WITHOUT_ISSUER]);
+  });
+
   test('Ctrl-C stops it within 5 s, cleanly', async () => {
     for (const meter of METERS) before.set(meter, await program.total(meter));
     const { stdout, stderr, tookMs } = await program.stop();
     console.log(`stopped in ${tookMs} ms`);
     expect(stderr).not.toContain('"level":"error"');
+    said = stderr;
     expect(stdout).toContain('Stopped (SIGINT); the next start goes on from here.');
     expect(tookMs).toBeLessThan(STOP_MS);
+  });
+
+  test('had said so once in its log, as it is by default', () => {
+    const lines = said.split('\n').filter((line) => line.includes('no issuer'));
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { level: 'warn', event: 'notice', text: WITHOUT_ISSUER },
+    ]);
   });
 
   test('a restart still has the usage of the first run, and it grows on', async () => {
