@@ -84,4 +84,14 @@ describe('who has something of it in one window', () => {
     expect(pages).toEqual(all);
     expect(await api.rows(operator, `${early}&top=2`)).toEqual(all);
   });
+
+  test('has no minutes in a range in which it has nothing, though the hour has', async () => {
+    const hour = async (minutes: string): Promise<readonly Row[]> => {
+      const range = `from=2026-10-28T08:${minutes.slice(0, 2)}Z&to=2026-10-28T08:${minutes.slice(3)}Z`;
+      const path = `meters/egress_internal/query?${range}&groupBy=tenant&workload=Pod/early&windowSize=MINUTE`;
+      return (await api.send(operator, path)).json<{ data: Row[] }>().data;
+    };
+    expect(await hour('00-15')).toHaveLength(15);
+    expect(await hour('30-45')).toEqual([]);
+  });
 });
