@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { billableMeter, METERS } from '../../core/metering/catalogue.ts';
+import { MAX_TENANT } from '../../core/metering/names.ts';
 
 /** An hour, a day or a calendar month, UTC. */
 export const QUOTA_WINDOWS = ['hour', 'day', 'month'] as const;
@@ -18,7 +19,7 @@ const METER_NAMES = METERS.map(({ name }) => name).join(', ');
 
 export const quotaSchema = z
   .strictObject({
-    tenant: z.string().min(1),
+    tenant: z.string().min(1).max(MAX_TENANT),
     meter: z.string().refine((name) => billableMeter(name) !== undefined, `must be one of ${METER_NAMES}`),
     window: z.enum(QUOTA_WINDOWS),
     /** Text, because JSON numbers end at 2^53. */

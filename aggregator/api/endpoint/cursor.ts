@@ -9,11 +9,11 @@ import { createHash } from 'node:crypto';
 
 import { z } from 'zod';
 
+import { DIMENSIONS, LONGEST } from '../usage/dimensions.ts';
 import { refusal, type Refusal } from './endpoint.ts';
 
 /** Raised when places are written otherwise; older cursors are then told to begin again. */
 const VERSION = 1;
-const MAX_LENGTH = 1024;
 const DIGEST_BYTES = 12;
 
 /** A place in an order: values that only the endpoint understands. */
@@ -24,10 +24,16 @@ export type Binding = Readonly<Record<string, unknown>>;
 
 const contents = z.tuple([z.literal(VERSION), z.string(), z.array(z.string())]);
 
+/** A window, and its group by everything that usage can be told apart by: no place has more in it. */
+const LONGEST_PLACE: Place = [
+  String(Number.MAX_SAFE_INTEGER),
+  ...DIMENSIONS.map((dimension) => 'x'.repeat(LONGEST[dimension])),
+];
+
 /** The parameter that takes one. */
 export const cursor = z
   .string()
-  .max(MAX_LENGTH)
+  .max(writeCursor(LONGEST_PLACE, {}).length)
   .regex(/^[\w-]+$/, 'Give a cursor as an answer had it.')
   .meta({ description: 'Where to go on: a cursor of an earlier answer to the same question.' });
 

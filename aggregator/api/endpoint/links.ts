@@ -9,8 +9,14 @@ export function linkHeader(links: Links): string | undefined {
 
 /** The address that was asked, with other parameters: for the next page, the cursor. */
 export function withParameters(url: string, changes: Readonly<Record<string, string>>): string {
-  const [path = '', query = ''] = url.split('?', 2);
+  const [path, query] = partsOf(url);
   const parameters = new URLSearchParams(query);
   for (const [name, value] of Object.entries(changes)) parameters.set(name, value);
   return `${path}?${parameters.toString()}`;
+}
+
+/** Of an address: its path, and what is behind the first `?`; a second one is text like any other. */
+function partsOf(url: string): readonly [path: string, query: string] {
+  const at = url.indexOf('?');
+  return at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)];
 }

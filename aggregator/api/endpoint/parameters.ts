@@ -4,12 +4,13 @@ import { z } from 'zod';
 import { QUARTER_MS } from '../../../core/metering/hour.ts';
 import { billableMeter, METERS, type MeterDefinition } from '../../../core/metering/catalogue.ts';
 import { suggestion } from '../../../core/runtime/suggestion.ts';
+import { LONGEST } from '../usage/dimensions.ts';
 import { complain } from './request.ts';
 
 /** Longer lists are no filter but a report: leave the filter out and group instead. */
 export const MAX_VALUES_PER_PARAMETER = 100;
-/** Longer than any name in a cluster may be. */
-const MAX_VALUE_LENGTH = 256;
+/** Whatever an answer names can be asked for. */
+const MAX_VALUE_LENGTH = Math.max(...Object.values(LONGEST));
 /** Before the first no cluster was metered; after the second the store's times end. */
 const EARLIEST_MS = Date.UTC(2020, 0, 1);
 const LATEST_MS = Date.UTC(2100, 0, 1);

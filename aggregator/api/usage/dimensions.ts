@@ -1,3 +1,12 @@
+import {
+  MAX_CLUSTER,
+  MAX_DESTINATION,
+  MAX_NAMESPACE,
+  MAX_STORAGE_CLASS,
+  MAX_TENANT,
+  MAX_WORKLOAD,
+} from '../../../core/metering/names.ts';
+
 /** What usage can be told apart by. */
 export type Dimension = KeyDimension | DetailDimension;
 
@@ -10,6 +19,16 @@ export type DetailDimension = 'workload' | 'destination' | 'storageClass';
 export const KEY_DIMENSIONS: readonly KeyDimension[] = ['tenant', 'cluster', 'namespace'];
 export const DETAIL_DIMENSIONS: readonly DetailDimension[] = ['workload', 'destination', 'storageClass'];
 export const DIMENSIONS: readonly Dimension[] = [...KEY_DIMENSIONS, ...DETAIL_DIMENSIONS];
+
+/** Characters of the longest value that there can be. */
+export const LONGEST: Readonly<Record<Dimension, number>> = {
+  tenant: MAX_TENANT,
+  cluster: MAX_CLUSTER,
+  namespace: MAX_NAMESPACE,
+  workload: MAX_WORKLOAD,
+  destination: MAX_DESTINATION,
+  storageClass: MAX_STORAGE_CLASS,
+};
 
 export function isDetail(dimension: Dimension): dimension is DetailDimension {
   return DETAIL_DIMENSIONS.some((one) => one === dimension);

@@ -60,6 +60,13 @@ describe('a cursor', () => {
       { parameter: 'after', code: 'invalid_cursor' },
     ]);
     expect(cursor.safeParse('a b').success).toBe(false);
-    expect(cursor.safeParse('x'.repeat(1025)).success).toBe(false);
+    expect(cursor.safeParse('x'.repeat(5_000)).success).toBe(false);
+  });
+
+  test('is taken back whatever it stands for, with every name as long as Kubernetes allows', () => {
+    const place = ['4102444800000', ...[63, 200, 63, 317, 381, 253].map((length) => 'x'.repeat(length))];
+    const written = writeCursor(place, BINDING);
+    expect(cursor.parse(written)).toBe(written);
+    expect(readCursor(written, BINDING)).toEqual(place);
   });
 });
