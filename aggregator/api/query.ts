@@ -2,10 +2,11 @@
  * `GET|POST /api/v1/meters/{meter}/query`: usage of one meter by window and group. Quantities are decimal
  * strings, in JSON and in CSV alike.
  *
- * - JSON is whole: every row, or a problem that says what to do; with `limit` a page and a cursor.
- * - CSV is whole where it is small and streamed where it is not; NDJSON is always streamed. Either takes any
- *   number of rows, in constant memory, as fast as the caller reads. A fault on the way breaks the connection
- *   off before the answer's end: what came is right, and no HTTP client takes it for all of it.
+ * - With `limit`, or a cursor, an answer is a page in every form, and a header says where it goes on.
+ * - JSON is whole otherwise: every row, or a problem that says what to do.
+ * - CSV is whole where it is small and streamed where it is not; NDJSON is streamed. Either takes any number
+ *   of rows, in constant memory, as fast as the caller reads. A fault on the way breaks the connection off
+ *   before the answer's end: what came is right, and no HTTP client takes it for all of it.
  * - Minutes are made for the answer (`minutes/`) and are whole in every form: there are few of them.
  */
 import { Readable } from 'node:stream';
@@ -55,6 +56,7 @@ type UsageJson = z.output<typeof usageSchema>;
 
 const NDJSON = 'application/x-ndjson';
 const CSV = 'text/csv';
+const ANY_NUMBER = 'Any number of rows; with `limit` a page.';
 
 const declared = {
   path: '/api/v1/meters/{meter}/query',
@@ -67,8 +69,8 @@ const declared = {
       description: 'Rows by window, then by group: every one, or with `limit` a page.',
       json: usageSchema,
       media: {
-        [CSV]: 'The same rows, with a header; a value that there is not is empty. Any number of rows.',
-        [NDJSON]: 'The same rows, a JSON object a line. Any number of rows.',
+        [CSV]: `The same rows, with a header; a value that there is not is empty. ${ANY_NUMBER}`,
+        [NDJSON]: `The same rows, a JSON object a line. ${ANY_NUMBER}`,
       },
     },
   },
@@ -130,12 +132,9 @@ async function answerFrom(
   const rows = await UsageRows.begin({ ...query, meter: of.name }, { scope, reader });
   const { groupBy, aggregation, unit } = query;
   const shown = { meter: of, groupBy, aggregation, unit };
-  const isPage = query.limit !== undefined && mediaType !== NDJSON;
-  if (query.windowSize === 'MINUTE' && !isPage) {
-    return await inPieces(asked, query, { rows, shown });
-  }
+  if (query.limit !== undefined) return await pageOf(asked, query, { rows, shown });
+  if (query.windowSize === 'MINUTE') return await inPieces(asked, query, { rows, shown });
   if (mediaType === NDJSON) return await streamed(rows, NDJSON, (batch) => ndjson(shown, batch));
-  if (isPage) return await pageOf(asked, query, { rows, shown });
   const all = await rows.atMost(MAX_ROWS);
   if (mediaType === CSV) {
     if (all === undefined)
@@ -168,9 +167,17 @@ async function inPieces(
     const detail = `More than ${MAX_ROWS} rows: shorten the range, group by less, or page by \`limit\`.`;
     return refusal('METER_RESULT_TOO_LARGE', { detail });
   }
-  if (mediaType === NDJSON) return { content: ndjson(shown, all.rows), mediaType };
-  if (mediaType === CSV) return { content: csvText(shown, all.rows, true), mediaType: CSV_TYPE };
-  return { json: jsonOf(query, shown, all.rows) };
+  return textOf(mediaType, shown, all.rows) ?? { json: jsonOf(query, shown, all.rows) };
+}
+
+/** Undefined where they are to be JSON. */
+function textOf(
+  mediaType: string,
+  shown: Shown,
+  rows: readonly ReportRow[],
+): { readonly content: string; readonly mediaType: string } | undefined {
+  if (mediaType === NDJSON) return { content: ndjson(shown, rows), mediaType };
+  return mediaType === CSV ? { content: csvText(shown, rows, true), mediaType: CSV_TYPE } : undefined;
 }
 
 async function pageOf(
@@ -191,12 +198,11 @@ async function pageOf(
   const links =
     nextCursor === undefined || url === undefined
       ? {}
-      : { links: { next: withParameters(url, { ...range, cursor: nextCursor }) } };
-  if (mediaType === CSV) return { content: csvText(shown, page.rows, true), mediaType: CSV_TYPE, ...links };
-  return {
+      : { next: withParameters(url, { ...range, cursor: nextCursor }) };
+  const told = textOf(mediaType, shown, page.rows) ?? {
     json: { ...jsonOf(query, shown, page.rows), ...(nextCursor !== undefined && { nextCursor }) },
-    ...links,
   };
+  return { ...told, links, nextCursor };
 }
 
 function placeText({ window, group }: ReportRow, { groupBy }: UsageQuery): string[] {

@@ -137,7 +137,7 @@ const shared = {
     .min(1)
     .max(MAX_ROWS)
     .optional()
-    .describe('Rows of a page. Without it all rows come at once.'),
+    .describe('Rows of a page, in any form. Without it all rows come at once.'),
   cursor: cursor.optional(),
   tenant: filter.describe('Only usage of these tenants.'),
   cluster: filter.describe('Only usage in these clusters.'),

@@ -12,6 +12,7 @@ import { statementHash } from '../../aggregator/ledger/statements/canonical.ts';
 import { parseStatement } from '../../aggregator/ledger/statements/json.ts';
 import type { Parameters, ReadOptions, UsageStore } from '../../aggregator/store/usage-store.ts';
 import { AccountsBench } from '../support/accounts.ts';
+import { clientOf } from '../support/api-client.ts';
 import type { TestStore } from '../support/chdb.ts';
 import { ClosedMonth, DAY, FIRST_DAY, NOVEMBER } from '../support/closed-month.ts';
 import { openFastStore } from '../support/pipeline.ts';
@@ -111,8 +112,12 @@ describe('a closed statement', () => {
   });
 
   test('in Parquet is read by others', async () => {
-    const { rawPayload } = await get(everything, path, { accept: PARQUET_TYPE });
-    const rows = await parquetReadObjects({ file: Uint8Array.from(rawPayload).buffer });
+    const { bytes } = await clientOf(guarded.api, everything).call(
+      'getStatement',
+      { params: { period: '2026-10', tenant: 'acme' } },
+      { accept: PARQUET_TYPE },
+    );
+    const rows = await parquetReadObjects({ file: Uint8Array.from(bytes).buffer });
     expect(rows.filter((row) => row['record'] === 'line').length).toBeGreaterThan(0);
   });
 

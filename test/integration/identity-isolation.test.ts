@@ -248,7 +248,7 @@ async function answers(token: string): Promise<string[]> {
   const all: string[] = [];
   for (const request of asked) {
     const { statusCode, headers, body } = await send(token, request);
-    const told = ['content-type', 'content-length', 'retry-after', 'etag', 'link'].map(
+    const told = ['content-type', 'content-length', 'retry-after', 'etag', 'link', 'next-cursor'].map(
       (name) => headers[name],
     );
     all.push(JSON.stringify({ statusCode, told, body }));

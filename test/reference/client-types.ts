@@ -5,6 +5,7 @@ export const CLIENT_TYPES = 'aggregator/api/client/operations.generated.ts';
 
 interface Schema {
   readonly $ref?: string;
+  readonly contentMediaType?: string;
   readonly type?: string | readonly string[];
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
@@ -52,9 +53,11 @@ export async function clientTypes({ paths, components }: OpenApi): Promise<strin
     'export const OPERATIONS = {',
     ...operations.map(
       ({ path, method, operation }) =>
-        `${operation.operationId}: { method: ${quoted(method)}, path: ${quoted(path)} },`,
+        `${operation.operationId}: { method: ${quoted(method)}, path: ${quoted(path)}, bytes: ${bytesOf(operation)} },`,
     ),
-    '} as const satisfies Record<keyof Operations, { method: string; path: string }>;',
+    '} as const satisfies Record<',
+    '  keyof Operations, { method: string; path: string; bytes: readonly string[] }',
+    '>;',
   ].join('\n');
   const options = await prettier.resolveConfig(CLIENT_TYPES);
   return await prettier.format(text, { ...options, parser: 'typescript' });
@@ -70,8 +73,22 @@ function operationType({ operationId, summary, parameters = [], requestBody, res
     return `${name}${required.length === 0 ? '?' : ''}: ${typeOf({ type: 'object', properties, required })};`;
   };
   const input = `{ ${of('path', 'params')} ${of('query', 'query')} ${body ? `body: ${typeOf(body)};` : ''} }`;
-  const json = responses['200']?.content?.[JSON_TYPE]?.schema;
-  return `/** ${summary}. */ ${operationId}: { input: ${input}; json: ${json ? typeOf(json) : 'undefined'} };`;
+  const { [JSON_TYPE]: json, ...others } = responses['200']?.content ?? {};
+  const media = Object.entries(others).map(
+    ([type, { schema }]) => `readonly ${quoted(type)}: ${isBytes(schema) ? 'Uint8Array' : 'string'};`,
+  );
+  const told = `json: ${json ? typeOf(json.schema) : 'undefined'}; media: { ${media.join(' ')} };`;
+  return `/** ${summary}. */ ${operationId}: { input: ${input}; ${told} };`;
+}
+
+/** Media types of an answer that are no text. */
+function bytesOf({ responses }: Operation): string {
+  const content = Object.entries(responses['200']?.content ?? {});
+  return JSON.stringify(content.filter(([, { schema }]) => isBytes(schema)).map(([type]) => type));
+}
+
+function isBytes({ contentMediaType }: Schema): boolean {
+  return contentMediaType !== undefined;
 }
 
 function typeOf(schema: Schema | undefined): string {

@@ -6,6 +6,9 @@
  *     const asked = { params: { meter: 'cpu' }, query: { tenant: ['acme'] } };
  *     const { json } = await client.call('queryMeter', asked);
  *
+ * In another form (`accept`) the body is `text`, or `bytes` where the document says that it is no text.
+ * A page says where it goes on by `next`, an address to follow, and by `nextCursor`.
+ *
  * An answer of 200 or 304 is given back; any other is a `MeteringProblem` with the code to decide by.
  */
 import { OPERATIONS, type Operations, type Problem } from './operations.generated.ts';
@@ -21,23 +24,39 @@ export interface ClientConfig {
 
 type Input<Id extends OperationId> = Operations[Id]['input'];
 
+const JSON_TYPE = 'application/json';
+type JsonType = typeof JSON_TYPE;
+
+/** What an operation answers in. */
+export type MediaType<Id extends OperationId> = JsonType | (keyof Operations[Id]['media'] & string);
+
+type IsBytes<Id extends OperationId, Accept> = Accept extends keyof Operations[Id]['media']
+  ? Operations[Id]['media'][Accept] extends Uint8Array
+    ? true
+    : false
+  : false;
+
 /** What no call needs. */
-export interface CallOptions {
+export interface CallOptions<Accept extends string = JsonType> {
   /** Media type of the answer; JSON unless told. */
-  readonly accept?: string;
+  readonly accept?: Accept;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
-export interface Told<Json> {
+export interface Told<Id extends OperationId, Accept extends MediaType<Id> = JsonType> {
   readonly status: number;
   readonly headers: Headers;
-  /** The body where it is JSON. */
-  readonly json: Json;
-  /** The body as it came where it is anything else, or not modified. */
-  readonly text: string;
+  /** The body where JSON was asked for. */
+  readonly json: Accept extends JsonType ? Operations[Id]['json'] : undefined;
+  /** The body as it came where it is text; empty where nothing was modified. */
+  readonly text: IsBytes<Id, Accept> extends true ? undefined : string;
+  /** The body of a media type that is no text. */
+  readonly bytes: IsBytes<Id, Accept> extends true ? Uint8Array : undefined;
   /** Address of the next page, from `Link`. */
   readonly next: string | undefined;
+  /** Cursor of the next page, whatever form this one has: for whoever asked by POST. */
+  readonly nextCursor: string | undefined;
 }
 
 /** An answer that is none. */
@@ -68,33 +87,33 @@ export class MeteringClient {
     this.#config = config;
   }
 
-  async call<Id extends OperationId>(
+  async call<Id extends OperationId, Accept extends MediaType<Id> = JsonType>(
     id: Id,
     input: Input<Id>,
-    options: CallOptions = {},
-  ): Promise<Told<Operations[Id]['json']>> {
+    options: CallOptions<Accept> = {},
+  ): Promise<Told<Id, Accept>> {
     const { method, path } = OPERATIONS[id];
     const { params = {}, query = {}, body } = input as Given;
     const url = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(params[name] ?? ''));
-    return await this.#send(`${url}${queryText(query)}`, method, { body, options });
+    return await this.#send(id, `${url}${queryText(query)}`, { method, body, options });
   }
 
   /** Follows `next` of an answer of the same operation. */
-  async follow<Id extends OperationId>(
-    _id: Id,
+  async follow<Id extends OperationId, Accept extends MediaType<Id> = JsonType>(
+    id: Id,
     next: string,
-    options: CallOptions = {},
-  ): Promise<Told<Operations[Id]['json']>> {
-    return await this.#send(next, 'GET', { options });
+    options: CallOptions<Accept> = {},
+  ): Promise<Told<Id, Accept>> {
+    return await this.#send(id, next, { method: 'GET', options });
   }
 
-  async #send<Json>(
+  async #send<Id extends OperationId, Accept extends MediaType<Id>>(
+    id: Id,
     target: string,
-    method: string,
-    { body, options }: { readonly body?: unknown; readonly options: CallOptions },
-  ): Promise<Told<Json>> {
+    { method, body, options }: Sending<Accept>,
+  ): Promise<Told<Id, Accept>> {
     const { baseUrl, token, fetch: send = fetch } = this.#config;
-    const headers = new Headers({ accept: options.accept ?? 'application/json', ...options.headers });
+    const headers = new Headers({ accept: options.accept ?? JSON_TYPE, ...options.headers });
     if (token !== undefined) headers.set('authorization', `Bearer ${await token()}`);
     if (body !== undefined) headers.set('content-type', 'application/json');
     const response = await send(new URL(target, baseUrl), {
@@ -103,13 +122,29 @@ export class MeteringClient {
       ...(body !== undefined && { body: JSON.stringify(body) }),
       ...(options.signal !== undefined && { signal: options.signal }),
     });
-    const text = await response.text();
-    if (!response.ok && response.status !== 304) throw problemOf(response, text);
-    const isJson = /^application\/json\b/.test(response.headers.get('content-type') ?? '');
+    if (!response.ok && response.status !== 304) throw problemOf(response, await response.text());
+    const type = typeOf(response);
+    const inBytes: readonly string[] = OPERATIONS[id].bytes;
+    const isBytes = inBytes.includes(type);
+    const bytes = isBytes ? new Uint8Array(await response.arrayBuffer()) : undefined;
+    const text = isBytes ? undefined : await response.text();
+    const json: unknown = type === JSON_TYPE ? JSON.parse(text ?? '') : undefined;
+    const { status, headers: told } = response;
+    const next = { next: nextOf(told), nextCursor: told.get('next-cursor') ?? undefined };
     // What the document promises; the API's tests hold every answer to it.
-    const json = (isJson ? JSON.parse(text) : undefined) as Json;
-    return { status: response.status, headers: response.headers, json, text, next: nextOf(response.headers) };
+    return { status, headers: told, json, text, bytes, ...next } as Told<Id, Accept>;
   }
+}
+
+interface Sending<Accept extends string> {
+  readonly method: string;
+  readonly body?: unknown;
+  readonly options: CallOptions<Accept>;
+}
+
+/** Without its parameters. */
+function typeOf({ headers }: Response): string {
+  return (headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
 /** A list is repeated: `tenant=a&tenant=b`. */

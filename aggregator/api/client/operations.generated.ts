@@ -72,6 +72,7 @@ export interface Operations {
         readonly sourceMetrics: readonly string[];
       }[];
     };
+    media: {};
   };
   /** Usage of one meter by window and group. */ queryMeter: {
     input: {
@@ -147,6 +148,7 @@ export interface Operations {
       }[];
       readonly nextCursor?: string;
     };
+    media: { readonly 'text/csv': string; readonly 'application/x-ndjson': string };
   };
   /** Usage of one meter by window and group. */ queryMeterByPost: {
     input: {
@@ -224,6 +226,7 @@ export interface Operations {
       }[];
       readonly nextCursor?: string;
     };
+    media: { readonly 'text/csv': string; readonly 'application/x-ndjson': string };
   };
   /** Tenants that have settled usage. */ listTenants: {
     input: { query?: { readonly limit?: number; readonly after?: string } };
@@ -236,6 +239,7 @@ export interface Operations {
       }[];
       readonly next?: string;
     };
+    media: {};
   };
   /** A month of one tenant, meter by meter. */ getTenantUsage: {
     input: { params: { readonly tenant: string }; query?: { readonly period?: string } };
@@ -253,6 +257,7 @@ export interface Operations {
         readonly settledQuantity: string;
       }[];
     };
+    media: {};
   };
   /** Declared quotas, and what is used of them. */ listQuotas: {
     input: { query?: { readonly limit?: number; readonly after?: string } };
@@ -272,6 +277,7 @@ export interface Operations {
       }[];
       readonly next?: string;
     };
+    media: {};
   };
   /** Quotas that were reached. */ listBreaches: {
     input: { query?: { readonly limit?: number; readonly after?: string } };
@@ -295,6 +301,7 @@ export interface Operations {
       readonly next: string;
       readonly more: boolean;
     };
+    media: {};
   };
   /** Billing periods and their states. */ listPeriods: {
     input: {};
@@ -319,6 +326,7 @@ export interface Operations {
         };
       }[];
     };
+    media: {};
   };
   /** The statements of a period. */ listStatements: {
     input: { params: { readonly period: string } };
@@ -347,10 +355,16 @@ export interface Operations {
       };
       readonly data: readonly { readonly tenant: string; readonly hash: string; readonly href: string }[];
     };
+    media: {};
   };
   /** One statement. */ getStatement: {
     input: { params: { readonly period: string; readonly tenant: string } };
     json: { readonly period: string; readonly tenant: string };
+    media: {
+      readonly 'text/csv': string;
+      readonly 'application/vnd.gh0stcloud.focus+csv': string;
+      readonly 'application/vnd.apache.parquet': Uint8Array;
+    };
   };
   /** The ledger as a feed. */ listLedger: {
     input: {
@@ -510,6 +524,7 @@ export interface Operations {
       readonly next: string;
       readonly more: boolean;
     };
+    media: {};
   };
   /** How a number came about. */ explainNumber: {
     input: {
@@ -635,6 +650,7 @@ export interface Operations {
       readonly reservations: readonly string[];
       readonly next?: string;
     };
+    media: {};
   };
   /** Whether all that was measured was given to somebody. */ listReconciliation: {
     input: {
@@ -664,6 +680,7 @@ export interface Operations {
       }[];
       readonly next?: string;
     };
+    media: {};
   };
   /** How far each cluster has been seen. */ listWatermarks: {
     input: {};
@@ -674,21 +691,26 @@ export interface Operations {
         readonly settledBefore: string;
       }[];
     };
+    media: {};
   };
 }
 export const OPERATIONS = {
-  listMeters: { method: 'GET', path: '/api/v1/meters' },
-  queryMeter: { method: 'GET', path: '/api/v1/meters/{meter}/query' },
-  queryMeterByPost: { method: 'POST', path: '/api/v1/meters/{meter}/query' },
-  listTenants: { method: 'GET', path: '/api/v1/tenants' },
-  getTenantUsage: { method: 'GET', path: '/api/v1/tenants/{tenant}/usage' },
-  listQuotas: { method: 'GET', path: '/api/v1/quotas' },
-  listBreaches: { method: 'GET', path: '/api/v1/breaches' },
-  listPeriods: { method: 'GET', path: '/api/v1/periods' },
-  listStatements: { method: 'GET', path: '/api/v1/statements/{period}' },
-  getStatement: { method: 'GET', path: '/api/v1/statements/{period}/{tenant}' },
-  listLedger: { method: 'GET', path: '/api/v1/ledger' },
-  explainNumber: { method: 'GET', path: '/api/v1/explain' },
-  listReconciliation: { method: 'GET', path: '/api/v1/reconciliation' },
-  listWatermarks: { method: 'GET', path: '/api/v1/watermarks' },
-} as const satisfies Record<keyof Operations, { method: string; path: string }>;
+  listMeters: { method: 'GET', path: '/api/v1/meters', bytes: [] },
+  queryMeter: { method: 'GET', path: '/api/v1/meters/{meter}/query', bytes: [] },
+  queryMeterByPost: { method: 'POST', path: '/api/v1/meters/{meter}/query', bytes: [] },
+  listTenants: { method: 'GET', path: '/api/v1/tenants', bytes: [] },
+  getTenantUsage: { method: 'GET', path: '/api/v1/tenants/{tenant}/usage', bytes: [] },
+  listQuotas: { method: 'GET', path: '/api/v1/quotas', bytes: [] },
+  listBreaches: { method: 'GET', path: '/api/v1/breaches', bytes: [] },
+  listPeriods: { method: 'GET', path: '/api/v1/periods', bytes: [] },
+  listStatements: { method: 'GET', path: '/api/v1/statements/{period}', bytes: [] },
+  getStatement: {
+    method: 'GET',
+    path: '/api/v1/statements/{period}/{tenant}',
+    bytes: ['application/vnd.apache.parquet'],
+  },
+  listLedger: { method: 'GET', path: '/api/v1/ledger', bytes: [] },
+  explainNumber: { method: 'GET', path: '/api/v1/explain', bytes: [] },
+  listReconciliation: { method: 'GET', path: '/api/v1/reconciliation', bytes: [] },
+  listWatermarks: { method: 'GET', path: '/api/v1/watermarks', bytes: [] },
+} as const satisfies Record<keyof Operations, { method: string; path: string; bytes: readonly string[] }>;

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 
 import { PROBLEM_TYPE, problemKind, problemSchema, type ProblemCode } from '../problem.ts';
-import type { AnswerDeclaration, Declaration, Endpoint } from './endpoint.ts';
+import type { AnswerDeclaration, Declaration, Endpoint, Media } from './endpoint.ts';
 import { JSON_TYPE } from './register.ts';
 import { parametersOf, type ParameterSchema } from './request.ts';
 
@@ -121,15 +121,19 @@ function answersOf({ answers }: Declaration): JsonObject {
 }
 
 function contentOf({ json, media = {} }: AnswerDeclaration): JsonObject | undefined {
-  const others = Object.entries(media).map(([type, description]) => [
-    type,
-    { schema: { type: 'string', description } },
-  ]);
+  const others = Object.entries(media).map(([type, holds]) => [type, { schema: mediaSchema(type, holds) }]);
   const all = [
     ...(json === undefined ? [] : [[JSON_TYPE, { schema: jsonSchema(json, 'output') }]]),
     ...others,
   ];
   return all.length === 0 ? undefined : (Object.fromEntries(all) as JsonObject);
+}
+
+/** Bytes have no type in JSON Schema: that there is none, and a media type, says what they are. */
+function mediaSchema(type: string, holds: Media): JsonObject {
+  return typeof holds === 'string'
+    ? { type: 'string', description: holds }
+    : { contentMediaType: type, description: holds.bytes };
 }
 
 /** By status, each with the codes that it can have. */

@@ -22,6 +22,7 @@ import type { z } from 'zod';
 
 import type { Capability, Principal, TenantScope } from '../identity/access.ts';
 import type { ProblemCode, ProblemOptions } from '../problem.ts';
+import { completed } from './completed.ts';
 import type { DeprecationNotice } from './deprecation.ts';
 import type { Links } from './links.ts';
 
@@ -30,13 +31,16 @@ export type Method = 'GET' | 'POST';
 /** Of an object, parameters by name: what goes in is text or JSON, what comes out is the endpoint's. */
 export type Schema<Value> = z.ZodType<Value>;
 
+/** What a media type holds, in words: text, unless it says bytes. */
+export type Media = string | { readonly bytes: string };
+
 /** One kind of answer: a status with what comes with it. */
 export interface AnswerDeclaration<Json = unknown> {
   readonly description: string;
   /** Absent where there is none. Strict objects, so that tests find what is not declared. */
   readonly json?: z.ZodType<Json>;
   /** Other media types, offered after JSON in this order, and what each holds. */
-  readonly media?: Readonly<Record<string, string>>;
+  readonly media?: Readonly<Record<string, Media>>;
   /** Headers of its own, and what they say. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -94,6 +98,8 @@ interface Headed {
   readonly headers?: Readonly<Record<string, string>>;
   /** By relation: `next`, `self`, `describedby` (see `links.ts`; cursors of `next` in `cursor.ts`). */
   readonly links?: Links;
+  /** Where it goes on, told in a header: not every form has a place for it, nor every question an address. */
+  readonly nextCursor?: string | undefined;
 }
 
 export type Answer<Json = unknown> =
@@ -131,5 +137,9 @@ export function endpoint<Params, Query, Body, Json, Deps>({
   ...declaration
 }: Answering<Params, Query, Body, Json, Deps>): Endpoint<Deps> {
   // What the schemas of the declaration gave is what its answer takes: nobody else calls it.
-  return { declaration, answer: (asked, deps) => answer(asked as Asked<Params, Query, Body>, deps) };
+  const answers = { ...declaration.answers, 200: completed(declaration.answers[200]) };
+  return {
+    declaration: { ...declaration, answers },
+    answer: (asked, deps) => answer(asked as Asked<Params, Query, Body>, deps),
+  };
 }

@@ -24,7 +24,18 @@ export interface Paging<Row> {
 export interface ListPage<Row> {
   readonly rows: readonly Row[];
   readonly next: { readonly next?: string };
+  readonly on: GoingOn | undefined;
+}
+
+/** What an answer says beside its body. */
+export interface GoingOn {
   readonly links: Links;
+  readonly nextCursor: string;
+}
+
+/** From an address on, by its parameter `after`. */
+export function goingOn(url: string, after: string): GoingOn {
+  return { links: { next: withParameters(url, { after }) }, nextCursor: after };
 }
 
 export function pageOf<Row>(
@@ -33,9 +44,9 @@ export function pageOf<Row>(
 ): ListPage<Row> {
   const rows = found.slice(0, limit);
   const last = rows.at(-1);
-  if (last === undefined || found.length <= limit) return { rows, next: {}, links: {} };
+  if (last === undefined || found.length <= limit) return { rows, next: {}, on: undefined };
   const next = writeCursor(placeOf(last), binding);
-  return { rows, next: { next }, links: { next: withParameters(url, { after: next }) } };
+  return { rows, next: { next }, on: goingOn(url, next) };
 }
 
 /** Where to go on: from the beginning where no cursor is given. */

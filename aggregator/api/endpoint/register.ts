@@ -12,6 +12,7 @@ import { principalOf, scopeOf } from '../identity.ts';
 import { NOT_KEPT, sendProblem, type RequestProblem } from '../problem.ts';
 import { preferredType } from '../representation.ts';
 import { inTime, type AnswerTime } from './answer-time.ts';
+import { NEXT_CURSOR } from './completed.ts';
 import { deprecationHeaders, deprecationLinks, type DeprecationNotice } from './deprecation.ts';
 import type { Answer, Declaration, Endpoint } from './endpoint.ts';
 import { linkHeader } from './links.ts';
@@ -28,12 +29,18 @@ const VARY = 'accept, authorization';
 /** The framework's limit on a handler where there is one of our own: the longest that a timer takes. */
 const NO_LIMIT_MS = 2 ** 31 - 1;
 
-/** On an instance that is registered under the prefix; `time` is that of endpoints that name none. */
+/** The time is that of endpoints that name none. */
+export interface Serving extends AnswerTime {
+  /** What a request's line and headers may take. */
+  readonly headerBytes: number;
+}
+
+/** On an instance that is registered under the prefix. */
 export function registerEndpoints<Deps>(
   app: FastifyInstance,
   endpoints: readonly Endpoint<Deps>[],
   deps: Deps,
-  time: AnswerTime,
+  serving: Serving,
 ): void {
   const methods = new Map<string, Set<string>>();
   for (const one of endpoints) {
@@ -41,8 +48,8 @@ export function registerEndpoints<Deps>(
     const url = routePattern(path);
     methods.set(url, (methods.get(url) ?? new Set()).add(method));
     const config = { capability, declaration: one.declaration };
-    const { answerTimeoutMs = time.answerTimeoutMs } = one.declaration;
-    const handler = responder(one, deps, { ...time, answerTimeoutMs });
+    const { answerTimeoutMs = serving.answerTimeoutMs } = one.declaration;
+    const handler = responder(one, deps, { ...serving, answerTimeoutMs });
     app.route({ method, url, config, handlerTimeout: NO_LIMIT_MS, handler });
   }
   for (const [url, declared] of methods) refuseOthers(app, url, declared);
@@ -76,7 +83,7 @@ function neverReached(): never {
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 
-function responder<Deps>({ declaration, answer }: Endpoint<Deps>, deps: Deps, time: AnswerTime): Handler {
+function responder<Deps>({ declaration, answer }: Endpoint<Deps>, deps: Deps, serving: Serving): Handler {
   const { params, query, body, deprecation } = declaration;
   const offered = offeredTypes(declaration);
   const queryReader = query && new QueryReader(query);
@@ -96,10 +103,10 @@ function responder<Deps>({ declaration, answer }: Endpoint<Deps>, deps: Deps, ti
     const values = { params: path.value, query: asked.value, body: content.value };
     const who = { scope: scopeOf(request), principal: principalOf(request) };
     const { url } = request;
-    const told = await inTime(time, reply.raw, (signal) =>
+    const told = await inTime(serving, reply.raw, (signal) =>
       answer({ ...values, ...who, mediaType, headers, url, signal }, deps),
     );
-    return send(reply, told, { mediaType, deprecation });
+    return send(reply, told, { mediaType, deprecation, headerBytes: serving.headerBytes });
   };
 }
 
@@ -138,18 +145,30 @@ function invalid(reply: FastifyReply, problems: readonly RequestProblem[]): Fast
 interface Sending {
   readonly mediaType: string;
   readonly deprecation: DeprecationNotice | undefined;
+  readonly headerBytes: number;
 }
 
-function send(reply: FastifyReply, answer: Answer, { mediaType, deprecation }: Sending): FastifyReply {
+/** Of what a request's line and headers may take: a token and the rest beside the address. */
+const ROOM_FOR_HEADERS = 4_096;
+const NO_NEXT_ADDRESS =
+  'There are more pages, and with its cursor the address of the next one is too long: ' +
+  'filter by fewer values, or ask by POST where that can be.';
+
+function send(reply: FastifyReply, answer: Answer, sending: Sending): FastifyReply {
+  const { mediaType, deprecation, headerBytes } = sending;
   if (deprecation !== undefined) reply.headers(deprecationHeaders(deprecation));
   if ('problem' in answer) {
     const { problem, options } = answer;
     if (problem === 'METER_REQUEST_INVALID') return invalid(reply, options.problems ?? []);
     return sendProblem(reply, problem, options);
   }
+  if ((answer.links?.['next'] ?? '').length > headerBytes - ROOM_FOR_HEADERS) {
+    return sendProblem(reply, 'METER_HEADERS_TOO_LARGE', { detail: NO_NEXT_ADDRESS });
+  }
   reply.header('cache-control', NOT_KEPT).headers({ ...answer.headers });
   const link = linkHeader({ ...answer.links, ...(deprecation && deprecationLinks(deprecation)) });
   if (link !== undefined) reply.header('link', link);
+  if (answer.nextCursor !== undefined) reply.header(NEXT_CURSOR, answer.nextCursor);
   if ('notModified' in answer) return reply.code(304).send();
   if ('json' in answer) return reply.send(answer.json);
   return reply.type(answer.mediaType ?? mediaType).send(contentFor(reply.request, answer.content));

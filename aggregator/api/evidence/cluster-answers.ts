@@ -120,8 +120,8 @@ export const LIST_RECONCILIATION = endpoint({
     if (!begin.ok) return refuseCursor('after');
     const asked = { ...wholeHours(fromMs, toMs), clusters: cluster, meters, after: begin.at };
     const found = await clusters.reconciliation({ ...asked, limit: limit + 1 });
-    const { rows, next, links } = pageOf(found, { limit, url, binding, placeOf });
-    return { json: { data: rows.map(rowOf), ...next }, links };
+    const { rows, next, on } = pageOf(found, { limit, url, binding, placeOf });
+    return { json: { data: rows.map(rowOf), ...next }, ...on };
   },
 });
 

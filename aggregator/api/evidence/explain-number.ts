@@ -6,8 +6,7 @@ import type { Explanation } from '../../ledger/explain.ts';
 import { cursor, refuseCursor, writeCursor } from '../endpoint/cursor.ts';
 import { endpoint, refusal, type Answer } from '../endpoint/endpoint.ts';
 import { complain } from '../endpoint/request.ts';
-import { withParameters } from '../endpoint/links.ts';
-import { beginAt, nextCursor } from '../endpoint/page.ts';
+import { beginAt, goingOn, nextCursor } from '../endpoint/page.ts';
 import { instant, meter, text } from '../endpoint/parameters.ts';
 import { BUSY_RETRY_SECONDS } from '../limits/on-demand.ts';
 import type { Explainer } from './explainer.ts';
@@ -166,8 +165,7 @@ export const EXPLAIN_NUMBER = endpoint({
     const hasMore = explanation.intervals.shown > 0 && upTo < explanation.intervals.total;
     if (!hasMore) return { json: explanationJson(explanation) };
     const next = writeCursor([String(upTo)], binding);
-    const links = { next: withParameters(url, { after: next }) };
-    return { json: { ...explanationJson(explanation), next }, links };
+    return { json: { ...explanationJson(explanation), next }, ...goingOn(url, next) };
   },
 });
 

@@ -9,8 +9,7 @@ import { publicEntry, publicEntrySchema, type PublicEntry } from '../../ledger/p
 import { ENTRY_KINDS, type EntryKind } from '../../ledger/entry.ts';
 import { cursor, refuseCursor, writeCursor } from '../endpoint/cursor.ts';
 import { endpoint, refusal, type Answer } from '../endpoint/endpoint.ts';
-import { withParameters } from '../endpoint/links.ts';
-import { beginAt } from '../endpoint/page.ts';
+import { beginAt, goingOn } from '../endpoint/page.ts';
 import { listOf } from '../endpoint/parameters.ts';
 import type { Principal, TenantScope } from '../identity/access.ts';
 import type { LedgerPage, LedgerReader } from './ledger-reader.ts';
@@ -146,7 +145,7 @@ interface AskedPage {
 function pageAnswer({ scope, url }: AskedPage, { entries, end, isFull }: LedgerPage): Answer<FeedJson> {
   const data = entries.map((entry) => shownTo(scope, publicEntry(entry)));
   const next = ledgerCursor(end);
-  return { json: { data, next, more: isFull }, links: { next: withParameters(url, { after: next }) } };
+  return { json: { data, next, more: isFull }, ...goingOn(url, next) };
 }
 
 export function ledgerCursor(position: LedgerPosition): string {

@@ -54,7 +54,7 @@ export const GET_STATEMENT = endpoint({
       media: {
         'text/csv': 'Lines, corrections, coverage and waivers in one table. Closed periods.',
         [FOCUS_TYPE]: 'An unpriced usage extract in the columns of FOCUS 1.2. Closed periods.',
-        [PARQUET_TYPE]: 'The table, typed. Closed periods.',
+        [PARQUET_TYPE]: { bytes: 'The table, typed. Closed periods.' },
       },
       headers: { etag: 'Of a closed period: strong, one for each form.' },
     },

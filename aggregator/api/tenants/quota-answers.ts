@@ -13,8 +13,7 @@ import { baseLimit, QUOTA_WINDOWS, type Quota, type QuotaWindow } from '../../le
 import { presentedText } from '../../ledger/statements/presented.ts';
 import { cursor, refuseCursor } from '../endpoint/cursor.ts';
 import { endpoint, refusal, type Answer } from '../endpoint/endpoint.ts';
-import { withParameters } from '../endpoint/links.ts';
-import { beginAt, nextCursor, pageOf } from '../endpoint/page.ts';
+import { beginAt, goingOn, nextCursor, pageOf } from '../endpoint/page.ts';
 import { instantText } from '../endpoint/parameters.ts';
 import type { LedgerReader } from '../feed/ledger-reader.ts';
 import { ledgerCursor, PLACE_IN_LEDGER, shownTo } from '../feed/list-ledger.ts';
@@ -76,9 +75,9 @@ export const LIST_QUOTAS = endpoint({
     const { at = '' } = begin;
     const found = ownQuotas(scope, deps.quotas()).filter(([key]) => key > at);
     const paging = { limit: query.limit, url, binding, placeOf: ([key]: Keyed) => [key] };
-    const { rows, next, links } = pageOf(found, paging);
+    const { rows, next, on } = pageOf(found, paging);
     const quotas = rows.map(([, quota]) => quota);
-    return { json: { data: await withUsage(scope, quotas, deps), ...next }, links };
+    return { json: { data: await withUsage(scope, quotas, deps), ...next }, ...on };
   },
 });
 
@@ -176,6 +175,6 @@ export const LIST_BREACHES = endpoint({
     }
     const data = page.entries.map((entry) => breachSchema.parse(shownTo(scope, publicEntry(entry))));
     const next = ledgerCursor(page.end);
-    return { json: { data, next, more: page.isFull }, links: { next: withParameters(url, { after: next }) } };
+    return { json: { data, next, more: page.isFull }, ...goingOn(url, next) };
   },
 });

@@ -60,8 +60,8 @@ export const LIST_TENANTS = endpoint({
     const { limit } = query;
     const found = await tenants.tenants(scope, { after: begin.at ?? '', limit: limit + 1 });
     const paging = { limit, url, binding, placeOf: ({ tenant }: KnownTenant) => [tenant] };
-    const { rows, next, links } = pageOf(found, paging);
-    return { json: { data: rows.map((row) => ({ ...row, kind: kindOf(row) })), ...next }, links };
+    const { rows, next, on } = pageOf(found, paging);
+    return { json: { data: rows.map((row) => ({ ...row, kind: kindOf(row) })), ...next }, ...on };
   },
 });
 

@@ -70,6 +70,19 @@ describe('the client, over HTTP', () => {
     expect(json).toBeUndefined();
   });
 
+  test('gives bytes as bytes where the document says that a form is no text', async () => {
+    const statement = Uint8Array.from({ length: 256 }, (_, i) => i);
+    const type = 'application/vnd.apache.parquet';
+    const fetched = new MeteringClient({
+      baseUrl: api.url,
+      fetch: async () => new Response(statement, { headers: { 'content-type': type } }),
+    });
+    const params = { period: '2026-10', tenant: 'acme' };
+    const { bytes, text } = await fetched.call('getStatement', { params }, { accept: type });
+    expect(bytes).toEqual(statement);
+    expect(text).toBeUndefined();
+  });
+
   test('throws a problem with its code and what is wrong', async () => {
     const asked = client.call('queryMeter', { params: { meter: 'cpu' }, query: { from: 'yesterday' } });
     await expect(asked).rejects.toBeInstanceOf(MeteringProblem);

@@ -38,7 +38,8 @@ async function serving(...endpoints: readonly Endpoint<object>[]): Promise<Fasti
   app.register(
     async (routes) => {
       registerIdentity(routes, { identity: new LocalIdentity(), facts: { event: () => undefined } });
-      registerEndpoints(routes, endpoints, {}, { clock: new SystemClock(), answerTimeoutMs: 5_000 });
+      const serving = { clock: new SystemClock(), answerTimeoutMs: 5_000, headerBytes: 8_192 };
+      registerEndpoints(routes, endpoints, {}, serving);
     },
     { prefix: '/api' },
   );
