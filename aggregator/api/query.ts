@@ -21,6 +21,7 @@ import { readCursor, refuseCursor, writeCursor, type Binding } from './endpoint/
 import { endpoint, refusal, type Answer, type Refusal } from './endpoint/endpoint.ts';
 import { withParameters } from './endpoint/links.ts';
 import { instantText, meter } from './endpoint/parameters.ts';
+import type { RuleContext } from './endpoint/rules.ts';
 import type { TenantScope } from './identity/access.ts';
 import { AnswerTexts } from './usage/answer-texts.ts';
 import { csvText, ndjson, rowJson, rowSchema, type Shown } from './usage/formats.ts';
@@ -35,6 +36,7 @@ import {
   type UsageQuery,
 } from './usage-query.ts';
 import type { UsageReader } from './usage-reader.ts';
+import { USAGE_RULES } from './usage-rules.ts';
 import type { ReportRow } from './usage-report.ts';
 
 export interface QueryDeps {
@@ -77,12 +79,19 @@ const declared = {
   problems: ['METER_UNKNOWN_METER', 'METER_RESULT_TOO_LARGE', 'METER_OVERLOADED'],
 } as const;
 
+const rules = USAGE_RULES.map(({ of, problem }) => ({
+  of,
+  problem: (given: UsageParameters, { deps: { clock, minutes } }: RuleContext<QueryDeps>) =>
+    problem(given, { nowMs: clock.now(), maxMinutesMs: minutes.maxRangeMs }),
+}));
+
 export const QUERY_METER = endpoint({
   ...declared,
   method: 'GET',
   operationId: 'queryMeter',
   description: 'The range is cut into windows; their sum is the total of the range, in any time zone.',
   query: usageParameters,
+  rules,
   answer: ({ params, query, scope, mediaType, url, signal }, deps: QueryDeps) =>
     answerQuery({ ...params, given: query, scope, mediaType, url, signal }, deps),
 });
@@ -93,6 +102,7 @@ export const QUERY_METER_BY_POST = endpoint({
   operationId: 'queryMeterByPost',
   description: 'The same for filters that are too long for an address. Nothing is changed by it.',
   body: usageBody,
+  rules,
   answer: ({ params, body, scope, mediaType, signal }, deps: QueryDeps) =>
     answerQuery({ ...params, given: body, scope, mediaType, url: undefined, signal }, deps),
 });
@@ -112,10 +122,7 @@ interface AskedUsage {
 
 async function answerQuery(asked: AskedUsage, deps: QueryDeps): Promise<Answer<UsageJson>> {
   const { clock, reader, minutes } = deps;
-  const planning = { nowMs: clock.now(), maxMinutesMs: minutes.maxRangeMs };
-  const planned = planUsageQuery(asked.given, planning);
-  if (!planned.ok) return refusal('METER_REQUEST_INVALID', { detail: '', problems: planned.problems });
-  const { query } = planned;
+  const query = planUsageQuery(asked.given, clock.now());
   if (query.windowSize !== 'MINUTE') return await answerFrom(reader, asked, query);
   const { scope, meter: of, signal } = asked;
   return await minutes.answer({ ...query, scope, meter: of.name }, { reader, signal }, (made) =>

@@ -1,5 +1,6 @@
 /**
- * Input: a request's parameters and the time it came. Output: a usage query, or every problem with it.
+ * Input: a request's parameters and the time it came. Output: a usage query. What parameters have to be
+ * together stands in `usage-rules.ts`.
  *
  * `[from, to)` lies on quarters of an hour, the grain of usage. Without `to` it ends with the running hour,
  * without `from` it begins 24 hours before its end. Without `windowSize` the range is one window. Windows are
@@ -12,7 +13,6 @@ import { z } from 'zod';
 
 import { DAY_MS, HOUR_MS, MINUTE_MS, startOfHour } from '../../core/metering/hour.ts';
 import {
-  grainOf,
   isTimeZone,
   WINDOW_SIZES,
   windowsBetween,
@@ -20,9 +20,8 @@ import {
   type WindowSize,
 } from '../../core/metering/windows.ts';
 import { cursor } from './endpoint/cursor.ts';
-import { instantText, listOf, moment, offGrain, text } from './endpoint/parameters.ts';
+import { listOf, moment, text } from './endpoint/parameters.ts';
 import { complain } from './endpoint/request.ts';
-import type { RequestProblem } from './problem.ts';
 import { UNITS, type Unit } from './usage/formats.ts';
 import type { Rate } from './usage/rates.ts';
 import { DIMENSIONS, type Dimension, type Filters } from './usage/dimensions.ts';
@@ -48,14 +47,6 @@ type Aggregation = 'sum' | Rate;
 
 const AGGREGATIONS: readonly Aggregation[] = ['sum', 'max', 'p95', 'avg'];
 
-export type PlannedUsageQuery =
-  | { readonly ok: true; readonly query: UsageQuery }
-  | { readonly ok: false; readonly problems: readonly RequestProblem[] };
-
-/** A year and a month: enough to compare a month with the same one a year ago. */
-export const MAX_RANGE_DAYS = 400;
-/** Hours of a leap year. */
-export const MAX_WINDOWS = 8_784;
 /** Some 30 MB of JSON: more is to be asked for in pages, or streamed. */
 export const MAX_ROWS = 100_000;
 /** More is no list of the largest ones. */
@@ -186,75 +177,21 @@ export const usageBody = z.strictObject({
 
 export type UsageParameters = Readonly<z.output<typeof usageBody>>;
 
-interface Planning {
-  readonly nowMs: number;
-  /** The longest range of minutes. */
-  readonly maxMinutesMs: number;
-}
-
-export function planUsageQuery(given: UsageParameters, planning: Planning): PlannedUsageQuery {
-  const { windowSize: size, windowTimeZone: zone, groupBy: groups = [] } = given;
-  const { fromMs, toMs } = rangeOf(given, planning.nowMs);
-  const problems = rangeProblems(given, { fromMs, toMs, ...planning });
-  if (problems.length > 0) return { ok: false, problems };
+export function planUsageQuery(given: UsageParameters, nowMs: number): UsageQuery {
+  const { windowSize: size, windowTimeZone: zone, groupBy = [] } = given;
+  const { fromMs, toMs } = rangeOf(given, nowMs);
   const windows =
     size === undefined ? [{ startMs: fromMs, endMs: toMs }] : windowsBetween(fromMs, toMs, size, zone);
-  if (windows.length > MAX_WINDOWS) {
-    const detail = `${windows.length} windows, at most ${MAX_WINDOWS}: shorten the range or enlarge them.`;
-    return { ok: false, problems: [{ parameter: 'windowSize', code: 'too_many_windows', detail }] };
-  }
-  const conflict = conflictOf(given);
-  if (conflict !== undefined) {
-    return { ok: false, problems: [{ ...conflict, code: 'conflicting_parameters' }] };
-  }
   const { aggregation: told, unit: shownIn, top, cursor: after } = given;
   // Who goes on goes on page by page.
   const limit = given.limit ?? (after === undefined ? undefined : MAX_ROWS);
   const range = { fromMs, toMs, windowSize: size, windowTimeZone: zone, windows };
   const shown = { aggregation: told, unit: shownIn, top, limit, cursor: after };
-  return { ok: true, query: { ...range, groupBy: groups, filters: filtersOf(given), ...shown } };
+  return { ...range, groupBy, filters: filtersOf(given), ...shown };
 }
 
-function rangeProblems(
-  given: UsageParameters,
-  { fromMs, toMs, maxMinutesMs }: Planning & { readonly fromMs: number; readonly toMs: number },
-): RequestProblem[] {
-  const { windowSize } = given;
-  const offGrains = (['from', 'to'] as const).flatMap((parameter) => {
-    const detail = offGrain(given[parameter] ?? 0, grainOf(windowSize));
-    return detail === undefined ? [] : [{ parameter, code: 'off_grain' as const, detail }];
-  });
-  if (offGrains.length > 0) return offGrains;
-  if (fromMs >= toMs) {
-    const ends = given.to === undefined ? ` (without \`to\` the range ends at ${instantText(toMs)})` : '';
-    const detail = `\`from\` has to be before \`to\`${ends}.`;
-    return [{ parameter: 'from', code: 'empty_range', detail }];
-  }
-  const longest = windowSize === 'MINUTE' ? maxMinutesMs : MAX_RANGE_DAYS * DAY_MS;
-  if (toMs - fromMs <= longest) return [];
-  const detail =
-    windowSize === 'MINUTE'
-      ? `At most ${longest / HOUR_MS} hours of minutes at once: shorten the range, or take HOUR.`
-      : `At most ${MAX_RANGE_DAYS} days from \`from\` to \`to\`: ask year by year.`;
-  return [{ parameter: 'to', code: 'range_too_long', detail }];
-}
-
-function conflictOf(given: UsageParameters): Pick<RequestProblem, 'parameter' | 'detail'> | undefined {
-  const { windowSize, aggregation: told, groupBy: groups = [], top, limit, cursor: after } = given;
-  if (windowSize === 'MINUTE' && told !== 'sum') {
-    const detail = 'Rates are by the hour, of a minute there is none: take `sum`, or larger windows.';
-    return { parameter: 'aggregation', detail };
-  }
-  if (top === undefined) return undefined;
-  if (groups.length === 0)
-    return { parameter: 'top', detail: 'The largest of what? Give `groupBy` beside it.' };
-  if (limit === undefined && after === undefined) return undefined;
-  const detail = 'The largest groups come at once: leave out `limit` and `cursor`.';
-  return { parameter: 'top', detail };
-}
-
-function rangeOf(
-  { windowSize, from, to }: UsageParameters,
+export function rangeOf(
+  { windowSize, from, to }: Pick<UsageParameters, 'windowSize' | 'from' | 'to'>,
   nowMs: number,
 ): { readonly fromMs: number; readonly toMs: number } {
   const isMinutes = windowSize === 'MINUTE';

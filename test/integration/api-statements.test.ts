@@ -356,8 +356,66 @@ describe('clusters', () => {
     expect(paged).toEqual(whole.data);
     const south = await json<Page>(everything, `${range}&cluster=south`);
     expect(south.data).toEqual(whole.data.filter(({ cluster }) => cluster === 'south').slice(0, 1_000));
+    const hours = async (from: string, to: string): Promise<string[]> => {
+      const { data } = await json<Page>(
+        everything,
+        `/reconciliation?from=${from}&to=${to}&meter=cpu&cluster=north`,
+      );
+      return data.map(({ hour }) => hour);
+    };
+    const [first = '', second = ''] = whole.data
+      .filter(({ cluster }) => cluster === 'north')
+      .map(({ hour }) => hour)
+      .filter((hour, i, all) => all.indexOf(hour) === i);
+    expect(await hours(first, second)).toEqual([first]);
+    const off = await get(
+      everything,
+      `/reconciliation?from=${first.replace(':00:00Z', ':45Z')}&to=${second}`,
+    );
+    expect(off.json()).toMatchObject({ problems: [{ parameter: 'from', code: 'off_grain' }] });
     expect((await get(acme, '/reconciliation')).statusCode).toBe(403);
     expect((await get(everything, `${range}&after=e30`)).statusCode).toBe(400);
+  });
+});
+
+describe('whatever is wrong with a question', () => {
+  const both = (): Promise<string> => tokenOf('acme', 'globex');
+
+  test.each([
+    [
+      '/reconciliation?from=2026-10-01T12:00Z&to=2026-10-01T12:00Z&meter=cpuu&after=garbage&foo=1',
+      ['after: invalid_cursor', 'foo: unknown_parameter', 'from: empty_range', 'meter: unknown_meter'],
+    ],
+    [
+      '/reconciliation?from=2020-10-01T12:00Z&to=2026-10-01T12:00Z&limit=0',
+      ['from: range_too_long', 'limit: out_of_bounds'],
+    ],
+    ['/tenants/acme/usage?period=October&foo=1', ['foo: unknown_parameter', 'period: bad_format']],
+    [
+      '/explain?meter=cpuu&hour=2026-10-01T09:15Z&after=garbage',
+      ['after: invalid_cursor', 'hour: off_grain', 'meter: unknown_meter'],
+    ],
+    ['/tenants?limit=0&after=garbage', ['after: invalid_cursor', 'limit: out_of_bounds']],
+    [
+      '/ledger?limit=0&after=garbage&wait=5',
+      ['after: invalid_cursor', 'limit: out_of_bounds', 'wait: bad_format'],
+    ],
+  ])('is told at once: %s', async (path, expected) => {
+    const response = await get(everything, path);
+    expect(response.statusCode).toBe(400);
+    const { problems } = response.json<{ problems: { parameter: string; code: string }[] }>();
+    expect(problems.map(({ parameter, code }) => `${parameter}: ${code}`).sort()).toEqual(expected);
+  });
+
+  test('has in it that a member of several organizations named none of them', async () => {
+    const response = await get(await both(), '/explain?meter=cpuu&hour=yesterday');
+    expect(response.json()).toMatchObject({
+      problems: [
+        { parameter: 'meter', code: 'unknown_meter' },
+        { parameter: 'hour', code: 'not_a_time' },
+        { parameter: 'tenant', code: 'missing_parameter' },
+      ],
+    });
   });
 });
 

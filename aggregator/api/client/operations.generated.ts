@@ -658,7 +658,19 @@ export interface Operations {
         readonly from?: string;
         readonly to?: string;
         readonly cluster?: readonly string[];
-        readonly meter?: readonly string[];
+        readonly meter?: readonly (
+          | 'cpu'
+          | 'memory'
+          | 'network_transmit'
+          | 'network_receive'
+          | 'egress'
+          | 'egress_internal'
+          | 'storage'
+          | 'storage_used'
+          | 'cpu_request'
+          | 'memory_request'
+          | 'http_requests'
+        )[];
         readonly limit?: number;
         readonly after?: string;
       };

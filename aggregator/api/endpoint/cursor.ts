@@ -33,8 +33,12 @@ const LONGEST_PLACE: Place = [
 /** The parameter that takes one. */
 export const cursor = z
   .string()
-  .max(writeCursor(LONGEST_PLACE, {}).length)
-  .regex(/^[\w-]+$/, 'Give a cursor as an answer had it.')
+  .max(writeCursor(LONGEST_PLACE, {}).length, { abort: true })
+  .regex(/^[\w-]+$/, { error: 'Give a cursor as an answer had it.', abort: true })
+  .refine((text) => contentsOf(text) !== undefined, {
+    error: 'This is no cursor: give it as an answer had it, or begin without.',
+    params: { problem: 'invalid_cursor' },
+  })
   .meta({ description: 'Where to go on: a cursor of an earlier answer to the same question.' });
 
 export function writeCursor(place: Place, binding: Binding): string {
@@ -43,8 +47,12 @@ export function writeCursor(place: Place, binding: Binding): string {
 
 /** Undefined where the text is no cursor, or one of another question. */
 export function readCursor(text: string, binding: Binding): Place | undefined {
-  const [, bound, place] = contents.safeParse(jsonOf(Buffer.from(text, 'base64url').toString())).data ?? [];
+  const [, bound, place] = contentsOf(text) ?? [];
   return bound === digest(binding) ? place : undefined;
+}
+
+function contentsOf(text: string): z.output<typeof contents> | undefined {
+  return contents.safeParse(jsonOf(Buffer.from(text, 'base64url').toString())).data;
 }
 
 export function refuseCursor(parameter: string): Refusal {

@@ -4,7 +4,7 @@
  *
  * How to add an endpoint:
  * 1. In a file of its own: `export const LIST_PERIODS = endpoint({ method, path, operationId, capability,
- *    summary, description, params, query or body, answers, problems, answer })`; `meters.ts` is the
+ *    summary, description, params, query or body, rules, answers, problems, answer })`; `meters.ts` is the
  *    smallest one, `query.ts` shows parameters, CSV and a POST twin. Schemas of parameters that several
  *    endpoints share stand in `endpoint/parameters.ts`.
  * 2. Add it to `ENDPOINTS` in `endpoints.ts`. What its `answer` needs it names as the type of its second
@@ -25,6 +25,7 @@ import type { ProblemCode, ProblemOptions } from '../problem.ts';
 import { completed } from './completed.ts';
 import type { DeprecationNotice } from './deprecation.ts';
 import type { Links } from './links.ts';
+import type { Rule } from './rules.ts';
 
 export type Method = 'GET' | 'POST';
 
@@ -122,10 +123,13 @@ export function refusal(problem: ProblemCode, options: ProblemOptions): Refusal 
 /** A declaration with what answers it, for which `Deps` are needed. */
 export interface Endpoint<Deps> {
   readonly declaration: Declaration;
+  readonly rules: readonly Rule<never, Deps>[];
   readonly answer: (asked: Asked, deps: Deps) => Promise<Answer> | Answer;
 }
 
 type Answering<Params, Query, Body, Json, Deps> = Declaration<Params, Query, Body, Json> & {
+  /** What its parameters have to be together. */
+  readonly rules?: readonly Rule<Query & Body, Deps>[];
   readonly answer: (
     asked: Asked<Params, Query, Body>,
     deps: Deps,
@@ -134,12 +138,14 @@ type Answering<Params, Query, Body, Json, Deps> = Declaration<Params, Query, Bod
 
 export function endpoint<Params, Query, Body, Json, Deps>({
   answer,
+  rules = [],
   ...declaration
 }: Answering<Params, Query, Body, Json, Deps>): Endpoint<Deps> {
   // What the schemas of the declaration gave is what its answer takes: nobody else calls it.
   const answers = { ...declaration.answers, 200: completed(declaration.answers[200]) };
   return {
     declaration: { ...declaration, answers },
+    rules,
     answer: (asked, deps) => answer(asked as Asked<Params, Query, Body>, deps),
   };
 }

@@ -1,7 +1,7 @@
 /** Schemas of parameters that endpoints share. */
 import { z } from 'zod';
 
-import { QUARTER_MS } from '../../../core/metering/hour.ts';
+import { HOUR_MS, MINUTE_MS, QUARTER_MS } from '../../../core/metering/hour.ts';
 import { billableMeter, METERS, type MeterDefinition } from '../../../core/metering/catalogue.ts';
 import { suggestion } from '../../../core/runtime/suggestion.ts';
 import { LONGEST } from '../usage/dimensions.ts';
@@ -55,17 +55,23 @@ export const moment = z
     return ms;
   });
 
-/** An instant on a quarter of an hour, the grain of usage, as ms. */
-export const instant = moment.transform((ms, context) => {
-  const detail = offGrain(ms, QUARTER_MS);
+/** The start of an hour, for what is told of whole hours, as ms. */
+export const wholeHour = moment.transform((ms, context) => {
+  const detail = offGrain(ms, HOUR_MS);
   return detail === undefined ? ms : complain(context, 'off_grain', detail);
 });
+
+const WHY: Readonly<Record<number, string>> = {
+  [MINUTE_MS]: 'Minutes are whole ones',
+  [QUARTER_MS]: 'Usage is kept by quarters of an hour',
+  [HOUR_MS]: 'Whole hours are told of here',
+};
 
 /** What is wrong with an instant that does not lie on the grain; undefined where it does. */
 export function offGrain(ms: number, grainMs: number): string | undefined {
   if (ms % grainMs === 0) return undefined;
   const before = Math.floor(ms / grainMs) * grainMs;
-  const why = grainMs === QUARTER_MS ? 'Usage is kept by quarters of an hour' : 'Minutes are whole ones';
+  const why = WHY[grainMs] ?? 'It lies between';
   return `${why}: take ${instantText(before)} or ${instantText(before + grainMs)}.`;
 }
 
@@ -94,3 +100,5 @@ export const meter = z
     const detail = `"${name}" is no meter${suggestion(name, METER_NAMES)}; ${known}.`;
     return complain(context, 'unknown_meter', detail);
   });
+
+export const meterName = meter.transform(({ name }) => name);

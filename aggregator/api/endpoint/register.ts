@@ -17,6 +17,7 @@ import { deprecationHeaders, deprecationLinks, type DeprecationNotice } from './
 import type { Answer, Declaration, Endpoint } from './endpoint.ts';
 import { linkHeader } from './links.ts';
 import { QueryReader, readObject, type Reading } from './request.ts';
+import { problemsOf } from './rules.ts';
 
 /** What all paths begin with; the plugin that asks who is there is registered under it. */
 export const PREFIX = '/api';
@@ -83,7 +84,8 @@ function neverReached(): never {
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 
-function responder<Deps>({ declaration, answer }: Endpoint<Deps>, deps: Deps, serving: Serving): Handler {
+function responder<Deps>(endpoint: Endpoint<Deps>, deps: Deps, serving: Serving): Handler {
+  const { declaration, rules, answer } = endpoint;
   const { params, query, body, deprecation } = declaration;
   const offered = offeredTypes(declaration);
   const queryReader = query && new QueryReader(query);
@@ -98,11 +100,11 @@ function responder<Deps>({ declaration, answer }: Endpoint<Deps>, deps: Deps, se
     const given = request.query as Readonly<Record<string, string | string[]>>;
     const asked = queryReader === undefined ? readNone(given) : queryReader.read(given);
     const content = body === undefined ? NOTHING : readObject(body, request.body);
-    if (!asked.ok || !content.ok) return invalid(reply, [...problemsIn(asked), ...problemsIn(content)]);
-    const { headers } = request;
-    const values = { params: path.value, query: asked.value, body: content.value };
     const who = { scope: scopeOf(request), principal: principalOf(request) };
-    const { url } = request;
+    const problems = problemsOf([asked, content], rules, { deps, scope: who.scope });
+    if (!asked.ok || !content.ok || problems.length > 0) return invalid(reply, problems);
+    const { headers, url } = request;
+    const values = { params: path.value, query: asked.value, body: content.value };
     const told = await inTime(serving, reply.raw, (signal) =>
       answer({ ...values, ...who, mediaType, headers, url, signal }, deps),
     );
@@ -112,10 +114,6 @@ function responder<Deps>({ declaration, answer }: Endpoint<Deps>, deps: Deps, se
 
 const NOTHING: Reading = { ok: true, value: {} };
 
-function problemsIn(reading: Reading): readonly RequestProblem[] {
-  return reading.ok ? [] : reading.problems;
-}
-
 /** The query string of an endpoint that takes none. */
 function readNone(query: Readonly<Record<string, unknown>>): Reading {
   const problems = Object.keys(query).map((parameter) => ({
@@ -123,7 +121,7 @@ function readNone(query: Readonly<Record<string, unknown>>): Reading {
     code: 'unknown_parameter' as const,
     detail: 'Not known: no parameters are taken here in the address.',
   }));
-  return problems.length === 0 ? NOTHING : { ok: false, problems };
+  return problems.length === 0 ? NOTHING : { ok: false, problems, right: {}, wrong: [] };
 }
 
 function offeredTypes({ answers }: Declaration): readonly string[] {

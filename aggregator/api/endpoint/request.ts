@@ -9,7 +9,14 @@ import { isRequestProblemCode, type RequestProblem, type RequestProblemCode } fr
 
 export type Reading =
   | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly problems: readonly RequestProblem[] };
+  | {
+      readonly ok: false;
+      readonly problems: readonly RequestProblem[];
+      /** By name, what is right nevertheless; absent parameters among it. */
+      readonly right: Readonly<Record<string, unknown>>;
+      /** Names of declared parameters that are not. */
+      readonly wrong: readonly string[];
+    };
 
 /** The part of a JSON schema that decides how text of an address is read. */
 export interface ParameterSchema {
@@ -60,7 +67,9 @@ export class QueryReader {
     }
     const reading = readObject(this.#schema, given);
     if (repeated.length === 0) return reading;
-    return { ok: false, problems: [...repeated, ...(reading.ok ? [] : reading.problems)] };
+    const { right, wrong } = reading.ok ? partsOf(this.#schema, given) : reading;
+    const problems = [...repeated, ...(reading.ok ? [] : reading.problems)];
+    return { ok: false, problems, right, wrong: [...wrong, ...repeated.map(({ parameter }) => parameter)] };
   }
 }
 
@@ -80,7 +89,27 @@ export function readObject(schema: z.ZodType, given: unknown): Reading {
   const result = schema.safeParse(given, { reportInput: true, error: messageOf });
   if (result.success) return { ok: true, value: result.data };
   const known = Object.keys(parametersOf(schema).properties);
-  return { ok: false, problems: result.error.issues.flatMap((issue) => problemsOf(issue, known)) };
+  const problems = result.error.issues.flatMap((issue) => problemsOf(issue, known));
+  return { ok: false, problems, ...partsOf(schema, given) };
+}
+
+/** Each parameter by itself. */
+function partsOf(schema: z.ZodType, given: unknown): Pick<Reading & { ok: false }, 'right' | 'wrong'> {
+  const values = given as Readonly<Record<string, unknown>>;
+  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given);
+  const read = Object.entries(fieldsOf(schema)).map(([name, field]) => ({
+    name,
+    result: isObject ? field.safeParse(values[name]) : undefined,
+  }));
+  const right = read.flatMap(({ name, result }) => (result?.success === true ? [[name, result.data]] : []));
+  const wrong = read.filter(({ result }) => result?.success !== true).map(({ name }) => name);
+  return { right: Object.fromEntries(right) as Readonly<Record<string, unknown>>, wrong };
+}
+
+/** Of an object, also where something is made of it then. */
+function fieldsOf(schema: z.ZodType): Readonly<Record<string, z.ZodType>> {
+  if (schema instanceof z.ZodPipe) return fieldsOf(schema.in as z.ZodType);
+  return schema instanceof z.ZodObject ? schema.shape : {};
 }
 
 type Issue = z.core.$ZodIssue;

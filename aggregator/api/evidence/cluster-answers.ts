@@ -1,20 +1,17 @@
 /** `GET /api/v1/watermarks` and `GET /api/v1/reconciliation`. */
 import { z } from 'zod';
 
-import { DAY_MS, HOUR_MS } from '../../../core/metering/hour.ts';
+import { DAY_MS, HOUR_MS, startOfHour } from '../../../core/metering/hour.ts';
 import { billableMeter } from '../../../core/metering/catalogue.ts';
 import type { Clock } from '../../../core/runtime/clock.ts';
 import { ratioOf } from '../../ledger/reconciliation.ts';
 import { cursor, refuseCursor } from '../endpoint/cursor.ts';
-import { endpoint, refusal, type Answer } from '../endpoint/endpoint.ts';
+import { endpoint, type Answer } from '../endpoint/endpoint.ts';
 import { beginAt, nextCursor, pageOf } from '../endpoint/page.ts';
-import { instant, instantText, listOf, text } from '../endpoint/parameters.ts';
-import {
-  wholeHours,
-  type ClusterReader,
-  type ReconciledHour,
-  type ReconciliationPlace,
-} from './cluster-reader.ts';
+import { instantText, listOf, meterName, text, wholeHour } from '../endpoint/parameters.ts';
+import type { RuleContext } from '../endpoint/rules.ts';
+import type { RequestProblem } from '../problem.ts';
+import type { ClusterReader, ReconciledHour, ReconciliationPlace } from './cluster-reader.ts';
 
 const MAX_RANGE_MS = 400 * DAY_MS;
 const DEFAULT_LIMIT = 1_000;
@@ -97,33 +94,55 @@ export const LIST_RECONCILIATION = endpoint({
   description:
     'Settled hours by cluster and meter, the oldest first; the last 24 hours where nothing else is asked.',
   query: z.strictObject({
-    from: instant.optional(),
-    to: instant.optional(),
+    from: wholeHour
+      .optional()
+      .describe('Begin of the first hour; 24 hours before the end if it is left out.'),
+    to: wholeHour.optional().describe('End of the last hour; that of the running one if it is left out.'),
     cluster: listOf(text).optional(),
-    meter: listOf(text).optional(),
+    meter: listOf(meterName).optional(),
     limit: z.int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
     after: cursor.optional(),
   }),
+  rules: [
+    {
+      of: ['from', 'to'],
+      problem: (given, { deps: { clock } }: RuleContext<ClusterDeps>) => rangeProblem(rangeOf(given, clock)),
+    },
+  ],
   answers: { 200: { description: 'A page.', json: reconciliationSchema } },
   problems: [],
   answer: async ({ query, url }, { clusters, clock }: ClusterDeps): Promise<Answer<ReconciliationJson>> => {
-    const toMs = query.to ?? clock.now() + HOUR_MS;
-    const fromMs = query.from ?? toMs - DAY_MS;
-    if (fromMs >= toMs || toMs - fromMs > MAX_RANGE_MS) {
-      const detail = '`from` has to be before `to`, by at most 400 days.';
-      const code = fromMs >= toMs ? ('empty_range' as const) : ('range_too_long' as const);
-      return refusal('METER_REQUEST_INVALID', { detail, problems: [{ parameter: 'from', code, detail }] });
-    }
     const { limit, cluster, meter: meters } = query;
     const binding = { of: 'reconciliation', cluster, meters };
     const begin = beginAt(query.after, binding, decodedPlace);
     if (!begin.ok) return refuseCursor('after');
-    const asked = { ...wholeHours(fromMs, toMs), clusters: cluster, meters, after: begin.at };
+    const asked = { ...rangeOf(query, clock), clusters: cluster, meters, after: begin.at };
     const found = await clusters.reconciliation({ ...asked, limit: limit + 1 });
     const { rows, next, on } = pageOf(found, { limit, url, binding, placeOf });
     return { json: { data: rows.map(rowOf), ...next }, ...on };
   },
 });
+
+interface Range {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+interface GivenRange {
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+}
+
+function rangeOf({ from, to }: GivenRange, clock: Clock): Range {
+  const toMs = to ?? startOfHour(clock.now()) + HOUR_MS;
+  return { fromMs: from ?? toMs - DAY_MS, toMs };
+}
+
+function rangeProblem({ fromMs, toMs }: Range): RequestProblem | undefined {
+  const detail = '`from` has to be before `to`, by at most 400 days.';
+  if (fromMs >= toMs) return { parameter: 'from', code: 'empty_range', detail };
+  return toMs - fromMs > MAX_RANGE_MS ? { parameter: 'from', code: 'range_too_long', detail } : undefined;
+}
 
 function rowOf({ hour, compared, reference, ...row }: ReconciledHour): ReconciliationJson['data'][number] {
   const held =

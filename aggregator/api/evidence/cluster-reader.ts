@@ -2,7 +2,7 @@
  * What is known of clusters: how far they were seen, and whether all that they measured was given to
  * somebody. Input: whose clusters may be told of. Nothing is written.
  */
-import { HOUR_MS, startOfHour } from '../../../core/metering/hour.ts';
+import { startOfHour } from '../../../core/metering/hour.ts';
 import { openHours } from '../../ledger/hour-marks.ts';
 import { SETTLE_AFTER_MS } from '../../ledger/settler.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
@@ -36,6 +36,7 @@ export interface ReconciledHour {
 export type ReconciliationPlace = Pick<ReconciledHour, 'hour' | 'cluster' | 'meter'>;
 
 export interface ReconciliationRequest {
+  /** On whole hours. */
   readonly fromMs: number;
   readonly toMs: number;
   readonly clusters?: readonly string[] | undefined;
@@ -122,9 +123,4 @@ interface ReconciliationRow {
   readonly rest: string;
   readonly held: string | null;
   readonly against: string | null;
-}
-
-/** Rows of hours: the range as it touches them. */
-export function wholeHours(fromMs: number, toMs: number): { readonly fromMs: number; readonly toMs: number } {
-  return { fromMs: startOfHour(fromMs), toMs: startOfHour(toMs - 1) + HOUR_MS };
 }

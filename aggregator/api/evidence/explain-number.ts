@@ -1,14 +1,14 @@
 /** `GET /api/v1/explain`: a number walked down to the samples it is made of, and where these came from. */
 import { z } from 'zod';
 
-import { HOUR_MS } from '../../../core/metering/hour.ts';
 import type { Explanation } from '../../ledger/explain.ts';
 import { cursor, refuseCursor, writeCursor } from '../endpoint/cursor.ts';
 import { endpoint, refusal, type Answer } from '../endpoint/endpoint.ts';
-import { complain } from '../endpoint/request.ts';
 import { beginAt, goingOn, nextCursor } from '../endpoint/page.ts';
-import { instant, meter, text } from '../endpoint/parameters.ts';
+import { meter, text, wholeHour } from '../endpoint/parameters.ts';
+import type { RuleContext } from '../endpoint/rules.ts';
 import { BUSY_RETRY_SECONDS } from '../limits/on-demand.ts';
+import type { RequestProblem } from '../problem.ts';
 import type { Explainer } from './explainer.ts';
 
 const DEFAULT_LIMIT = 100;
@@ -110,9 +110,11 @@ const explanationSchema = z.strictObject({
 
 type ExplanationJson = z.output<typeof explanationSchema>;
 
-const hour = instant.transform((ms, context) =>
-  ms % HOUR_MS === 0 ? ms : complain(context, 'off_grain', 'Give the start of an hour.'),
-);
+const NAME_ONE: RequestProblem = {
+  parameter: 'tenant',
+  code: 'missing_parameter',
+  detail: 'Name one of your organizations.',
+};
 
 export const EXPLAIN_NUMBER = endpoint({
   method: 'GET',
@@ -127,7 +129,7 @@ export const EXPLAIN_NUMBER = endpoint({
     'organizations names the tenant. What belongs to others in the same hour is not shown.',
   query: z.strictObject({
     meter,
-    hour: hour.meta({ description: 'Start of the hour.', examples: ['2026-10-01T09:00:00Z'] }),
+    hour: wholeHour.meta({ description: 'Start of the hour.', examples: ['2026-10-01T09:00:00Z'] }),
     tenant: text.optional(),
     cluster: text.optional(),
     namespace: text.optional(),
@@ -139,6 +141,13 @@ export const EXPLAIN_NUMBER = endpoint({
       .meta({ description: 'Intervals that are shown.' }),
     after: cursor.optional(),
   }),
+  rules: [
+    {
+      of: ['tenant'],
+      problem: ({ tenant }, { scope }: RuleContext<ExplainDeps>) =>
+        tenant === undefined && scope.kind === 'tenants' && scope.tenants.length > 1 ? NAME_ONE : undefined,
+    },
+  ],
   answers: { 200: { description: 'The explanation.', json: explanationSchema } },
   problems: ['METER_OVERLOADED'],
   answer: async (
@@ -151,11 +160,6 @@ export const EXPLAIN_NUMBER = endpoint({
     const begin = beginAt(after, binding, skipOf);
     if (!begin.ok) return refuseCursor('after');
     const { at: skip = 0 } = begin;
-    if (scope.kind === 'tenants' && scope.tenants.length > 1 && asked.tenant === undefined) {
-      const detail = 'Name one of your organizations.';
-      const problems = [{ parameter: 'tenant', code: 'missing_parameter' as const, detail }];
-      return refusal('METER_REQUEST_INVALID', { detail, problems });
-    }
     const explanation = await explainer.explain(scope, { ...asked, meter: definition.name, skip, signal });
     if (explanation === 'busy') {
       const detail = 'As many explanations are being made as may. Ask again in a moment.';

@@ -7,9 +7,10 @@ import { PLATFORM_TENANT, UNATTRIBUTED_TENANT } from '../../../core/metering/set
 import type { Clock } from '../../../core/runtime/clock.ts';
 import { presentedText } from '../../ledger/statements/presented.ts';
 import { cursor, refuseCursor } from '../endpoint/cursor.ts';
-import { endpoint, refusal, type Answer } from '../endpoint/endpoint.ts';
+import { endpoint, type Answer } from '../endpoint/endpoint.ts';
 import { beginAt, nextCursor, pageOf } from '../endpoint/page.ts';
 import { instantText } from '../endpoint/parameters.ts';
+import { complain } from '../endpoint/request.ts';
 import { askedPeriod } from '../statements/periods-reader.ts';
 import type { KnownTenant, TenantReader, TenantUsage } from './tenant-reader.ts';
 
@@ -91,6 +92,13 @@ const usageSchema = z.strictObject({
 
 type UsageJson = z.output<typeof usageSchema>;
 
+const period = z
+  .string()
+  .transform(
+    (name, context) =>
+      askedPeriod(name) ?? complain(context, 'bad_format', 'Periods are months, such as 2026-10.'),
+  );
+
 export const GET_TENANT_USAGE = endpoint({
   method: 'GET',
   path: '/api/v1/tenants/{tenant}/usage',
@@ -104,21 +112,13 @@ export const GET_TENANT_USAGE = endpoint({
     'empty.',
   params: z.strictObject({ tenant: z.string().min(1) }),
   query: z.strictObject({
-    period: z
-      .string()
-      .optional()
-      .meta({ description: 'A month, UTC.', examples: ['2026-10'] }),
+    period: period.optional().meta({ description: 'A month, UTC.', examples: ['2026-10'] }),
   }),
   answers: { 200: { description: 'In the order of the catalogue.', json: usageSchema } },
   problems: [],
   answer: async ({ params, query, scope }, { tenants, clock }: TenantDeps): Promise<Answer<UsageJson>> => {
     const { tenant } = params;
-    const period = query.period === undefined ? periodOf(clock.now()) : askedPeriod(query.period);
-    if (period === undefined) {
-      const detail = 'Periods are months, such as 2026-10.';
-      const problems = [{ parameter: 'period', code: 'bad_format' as const, detail }];
-      return refusal('METER_REQUEST_INVALID', { detail, problems });
-    }
+    const { period = periodOf(clock.now()) } = query;
     const [fromMs, toMs] = [periodStart(period), periodEnd(period)];
     const found = await tenants.usage(scope, { fromMs, toMs, tenants: [tenant] });
     const data = METERS.flatMap(({ name }) => found.filter((row) => row.meter === name)).map(usageRow);

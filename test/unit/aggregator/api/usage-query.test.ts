@@ -1,42 +1,51 @@
 import { describe, expect, test } from 'vitest';
 
 import { QueryReader, readObject } from '../../../../aggregator/api/endpoint/request.ts';
+import { problemsOf } from '../../../../aggregator/api/endpoint/rules.ts';
+import type { RequestProblem } from '../../../../aggregator/api/problem.ts';
 import {
-  MAX_RANGE_DAYS,
-  MAX_WINDOWS,
   planUsageQuery,
   usageBody,
   usageParameters,
-  type PlannedUsageQuery,
   type UsageParameters,
   type UsageQuery,
 } from '../../../../aggregator/api/usage-query.ts';
+import { MAX_RANGE_DAYS, MAX_WINDOWS, USAGE_RULES } from '../../../../aggregator/api/usage-rules.ts';
 
 const NOW_MS = Date.parse('2026-03-29T10:40:12.345Z');
 const PLANNING = { nowMs: NOW_MS, maxMinutesMs: 6 * 3_600_000 };
 
 type Parameters = Readonly<Record<string, string | string[]>>;
 
-function planned(parameters: Parameters): PlannedUsageQuery {
+const RULES = USAGE_RULES.map(({ of, problem }) => ({
+  of,
+  problem: (given: UsageParameters) => problem(given, PLANNING),
+}));
+
+function read(parameters: Parameters): {
+  readonly value: unknown;
+  readonly found: readonly RequestProblem[];
+} {
   const reading = new QueryReader(usageParameters).read(parameters);
-  return reading.ok ? planUsageQuery(reading.value as UsageParameters, PLANNING) : reading;
+  const found = problemsOf([reading], RULES, { deps: undefined, scope: { kind: 'all' } });
+  return { value: reading.ok ? reading.value : undefined, found };
 }
 
 function parsed(parameters: Parameters): UsageQuery {
-  const result = planned(parameters);
-  if (!result.ok) throw new Error(JSON.stringify(result.problems));
-  return result.query;
+  const { value, found } = read(parameters);
+  expect(found).toEqual([]);
+  return planUsageQuery(value as UsageParameters, NOW_MS);
 }
 
 /** `parameter: code` of every problem. */
 function problems(parameters: Parameters): string[] {
-  const result = planned(parameters);
-  return result.ok ? [] : result.problems.map((one) => `${one.parameter}: ${one.code}`);
+  return read(parameters).found.map((one) => `${one.parameter}: ${one.code}`);
 }
 
 function detail(parameters: Parameters): string {
-  const result = planned(parameters);
-  return result.ok ? '' : result.problems.map((one) => one.detail).join(' ');
+  return read(parameters)
+    .found.map((one) => one.detail)
+    .join(' ');
 }
 
 describe('the range', () => {
@@ -208,6 +217,31 @@ describe('problems', () => {
     expect(detail(wrong)).toContain('did you mean "windowSize"?');
   });
 
+  test('of parameters together are told at once, beside those of others by themselves', () => {
+    const instant = '2026-01-01T00:00Z';
+    expect(problems({ from: instant, to: instant, top: '3', limit: '1', foo: '1' })).toEqual([
+      'foo: unknown_parameter',
+      'from: empty_range',
+      'top: conflicting_parameters',
+      'top: conflicting_parameters',
+    ]);
+    const long = { from: '2024-01-01T00:07Z', to: '2026-01-01T00:00Z', windowSize: 'HOUR' };
+    expect(problems({ ...long, top: '3', cursor: 'garbage' })).toEqual([
+      ...['cursor: invalid_cursor', 'from: off_grain', 'to: range_too_long', 'windowSize: too_many_windows'],
+      'top: conflicting_parameters',
+    ]);
+    expect(
+      problems({ windowSize: 'MINUTE', from: instant, to: '2026-01-02T00:00Z', aggregation: 'avg' }),
+    ).toEqual(['to: range_too_long', 'aggregation: conflicting_parameters']);
+  });
+
+  test('of parameters together are not told where one of them is wrong by itself, or given twice', () => {
+    expect(problems({ from: 'tomorrow', to: '2020-01-01T00:00Z' })).toEqual(['from: not_a_time']);
+    expect(problems({ from: '2027-01-01T00:00Z', to: 'tomorrow' })).toEqual(['to: not_a_time']);
+    const twice = ['2027-01-01T00:00Z', '2026-01-01T00:00Z'];
+    expect(problems({ from: twice, to: '2026-01-02T00:00Z' })).toEqual(['from: repeated_parameter']);
+  });
+
   test('of a body name its parameters as a query string would', () => {
     const wrong = { tenant: [1], filterGroupBy: { cluster: 'a', pod: 'b' }, windowSize: 1 };
     expect(readObject(usageBody, wrong)).toMatchObject({
@@ -231,7 +265,7 @@ describe('problems', () => {
     const body = readObject(usageBody, { ...given, filterGroupBy: { cluster: ['b'] } });
     const query = new QueryReader(usageParameters).read({ ...given, 'filterGroupBy[cluster]': 'b' });
     expect(body.ok && query.ok).toBe(true);
-    const plan = (value: unknown): unknown => planUsageQuery(value as UsageParameters, PLANNING);
+    const plan = (value: unknown): unknown => planUsageQuery(value as UsageParameters, NOW_MS);
     expect(plan(body.ok && body.value)).toEqual(plan(query.ok && query.value));
   });
 });
