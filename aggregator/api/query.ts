@@ -17,6 +17,7 @@ import type { MeterDefinition } from '../../core/metering/catalogue.ts';
 import { WINDOW_SIZES } from '../../core/metering/windows.ts';
 import type { Clock } from '../../core/runtime/clock.ts';
 import { CSV_TYPE } from './csv.ts';
+import { CSV } from './endpoint/completed.ts';
 import { readCursor, refuseCursor, writeCursor, type Binding } from './endpoint/cursor.ts';
 import { endpoint, refusal, type Answer, type Refusal } from './endpoint/endpoint.ts';
 import { withParameters } from './endpoint/links.ts';
@@ -57,7 +58,6 @@ const usageSchema = z.strictObject({
 type UsageJson = z.output<typeof usageSchema>;
 
 const NDJSON = 'application/x-ndjson';
-const CSV = 'text/csv';
 const ANY_NUMBER = 'Any number of rows; with `limit` a page.';
 
 const declared = {

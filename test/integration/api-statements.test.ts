@@ -378,6 +378,71 @@ describe('clusters', () => {
   });
 });
 
+describe('a list as CSV', () => {
+  type Rows = readonly Readonly<Record<string, unknown>>[];
+
+  /** Of a row, by the name of a column. */
+  function cell(row: Rows[number], column: string): string {
+    const value = column
+      .split('.')
+      .reduce<unknown>((at, name) => (at as Rows[number] | undefined)?.[name], row);
+    const text = [value ?? '']
+      .flat()
+      .map((one) => (typeof one === 'string' ? one : JSON.stringify(one)))
+      .join(' ');
+    return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  }
+
+  test.each([
+    ['/meters', 10],
+    ['/tenants', 3],
+    ['/tenants/acme/usage?period=2026-10', 3],
+    ['/quotas', 2],
+    ['/periods', 2],
+    ['/statements/2026-10', 2],
+    ['/reconciliation?from=2026-10-01T00:00:00Z&to=2026-12-01T00:00:00Z', 20],
+    ['/watermarks', 2],
+    ['/breaches', 0],
+  ])('has the rows that it has as JSON: %s', async (path, atLeast) => {
+    const { data } = await json<{ data: Rows }>(everything, path);
+    const response = await get(everything, path, { accept: 'text/csv' });
+    expect(response.headers['content-type']).toBe('text/csv; charset=utf-8; header=present');
+    const [header = '', ...lines] = response.body.trimEnd().split('\r\n');
+    expect(lines).toEqual(
+      data.map((row) =>
+        header
+          .split(',')
+          .map((column) => cell(row, column))
+          .join(','),
+      ),
+    );
+    expect(lines.length).toBeGreaterThanOrEqual(atLeast);
+  });
+
+  test('comes in pages, by the address or the cursor in the header', async () => {
+    const first = await get(everything, '/tenants?limit=2', { accept: 'text/csv' });
+    const next = String(first.headers['next-cursor']);
+    expect(first.headers['link']).toBe(`</api/v1/tenants?limit=2&after=${next}>; rel="next"`);
+    const second = await get(everything, `/tenants?limit=2&after=${next}`, { accept: 'text/csv' });
+    const tenants = [first, second].flatMap(({ body }) => body.trimEnd().split('\r\n').slice(1));
+    expect(tenants.map((line) => line.split(',')[0])).toEqual(['acme', 'globex', 'initech']);
+    expect(second.headers['next-cursor']).toBeUndefined();
+  });
+
+  test('is kept under a tag of its own', async () => {
+    const path = '/statements/2026-10';
+    const [inJson, inCsv] = [await get(acme, path), await get(acme, path, { accept: 'text/csv' })];
+    const etag = String(inCsv.headers['etag']);
+    expect(etag).not.toBe(inJson.headers['etag']);
+    expect((await get(acme, path, { accept: 'text/csv', known: etag })).statusCode).toBe(304);
+    expect((await get(acme, path, { known: etag })).statusCode).toBe(200);
+  });
+
+  test('is not had of the ledger, whose entries are of several kinds', async () => {
+    expect((await get(everything, '/ledger', { accept: 'text/csv' })).statusCode).toBe(406);
+  });
+});
+
 describe('whatever is wrong with a question', () => {
   const both = (): Promise<string> => tokenOf('acme', 'globex');
 

@@ -72,7 +72,7 @@ export interface Operations {
         readonly sourceMetrics: readonly string[];
       }[];
     };
-    media: {};
+    media: { readonly 'text/csv': string };
   };
   /** Usage of one meter by window and group. */ queryMeter: {
     input: {
@@ -239,7 +239,7 @@ export interface Operations {
       }[];
       readonly next?: string;
     };
-    media: {};
+    media: { readonly 'text/csv': string };
   };
   /** A month of one tenant, meter by meter. */ getTenantUsage: {
     input: { params: { readonly tenant: string }; query?: { readonly period?: string } };
@@ -257,7 +257,7 @@ export interface Operations {
         readonly settledQuantity: string;
       }[];
     };
-    media: {};
+    media: { readonly 'text/csv': string };
   };
   /** Declared quotas, and what is used of them. */ listQuotas: {
     input: { query?: { readonly limit?: number; readonly after?: string } };
@@ -277,7 +277,7 @@ export interface Operations {
       }[];
       readonly next?: string;
     };
-    media: {};
+    media: { readonly 'text/csv': string };
   };
   /** Quotas that were reached. */ listBreaches: {
     input: { query?: { readonly limit?: number; readonly after?: string } };
@@ -301,7 +301,7 @@ export interface Operations {
       readonly next: string;
       readonly more: boolean;
     };
-    media: {};
+    media: { readonly 'text/csv': string };
   };
   /** Billing periods and their states. */ listPeriods: {
     input: {};
@@ -326,7 +326,7 @@ export interface Operations {
         };
       }[];
     };
-    media: {};
+    media: { readonly 'text/csv': string };
   };
   /** The statements of a period. */ listStatements: {
     input: { params: { readonly period: string } };
@@ -355,7 +355,7 @@ export interface Operations {
       };
       readonly data: readonly { readonly tenant: string; readonly hash: string; readonly href: string }[];
     };
-    media: {};
+    media: { readonly 'text/csv': string };
   };
   /** One statement. */ getStatement: {
     input: { params: { readonly period: string; readonly tenant: string } };
@@ -692,7 +692,7 @@ export interface Operations {
       }[];
       readonly next?: string;
     };
-    media: {};
+    media: { readonly 'text/csv': string };
   };
   /** How far each cluster has been seen. */ listWatermarks: {
     input: {};
@@ -703,7 +703,7 @@ export interface Operations {
         readonly settledBefore: string;
       }[];
     };
-    media: {};
+    media: { readonly 'text/csv': string };
   };
 }
 export const OPERATIONS = {

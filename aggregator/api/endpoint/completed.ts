@@ -1,5 +1,10 @@
-/** What follows from an answer's schema and is not written into each declaration: that a page says so. */
+/**
+ * What follows from an answer's schema and is not written into each declaration: a list of flat rows comes as
+ * CSV as well, and a page says in a header where it goes on.
+ */
 import { z } from 'zod';
+
+import { describe, tableOf, type Table } from './table.ts';
 
 /** A page's cursor, whatever form the page has. */
 export const NEXT_CURSOR = 'next-cursor';
@@ -9,15 +14,26 @@ const SAYS = 'In every form, where the answer goes on: the cursor of the next pa
 /** Names of it in JSON. */
 const IN_JSON = ['next', 'nextCursor'] as const;
 
-interface Given {
+/** Without parameters: what is asked for, and what the document names. */
+export const CSV = 'text/csv';
+
+interface Given<Media> {
   readonly json?: z.ZodType;
+  readonly media?: Readonly<Record<string, Media>>;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly table?: Table;
 }
 
-export function completed<Answer extends Given>(answer: Answer): Answer {
-  const { json, headers } = answer;
+/** One that makes its CSV itself, or any other form in its own way, is left alone in that. */
+export function completed<Answer extends Given<unknown>>(answer: Answer): Answer {
+  const { json, media = {}, headers } = answer;
   if (json === undefined) return answer;
   const { properties = {} } = z.toJSONSchema(json, { io: 'output' });
   const isPage = IN_JSON.some((name) => name in properties);
-  return isPage ? { ...answer, headers: { ...headers, [NEXT_CURSOR]: SAYS } } : answer;
+  const table = CSV in media ? undefined : tableOf(json);
+  return {
+    ...answer,
+    ...(table !== undefined && { table, media: { [CSV]: describe(table), ...media } }),
+    ...(isPage && { headers: { ...headers, [NEXT_CURSOR]: SAYS } }),
+  };
 }

@@ -13,7 +13,8 @@
  * 4. `npm run generate` writes `docs/reference/openapi.json`.
  *
  * Everything else is done by the frame around it (`register.ts`): who asks and whether they may, `Accept`,
- * every problem of the parameters at once, unknown parameters, 404, 405, caching and the form of problems.
+ * every problem of the parameters at once, unknown parameters, 404, 405, caching, the form of problems, and
+ * CSV of lists: `data` in the schema of an answer is enough.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
@@ -26,6 +27,7 @@ import { completed } from './completed.ts';
 import type { DeprecationNotice } from './deprecation.ts';
 import type { Links } from './links.ts';
 import type { Rule } from './rules.ts';
+import type { Table } from './table.ts';
 
 export type Method = 'GET' | 'POST';
 
@@ -44,6 +46,8 @@ export interface AnswerDeclaration<Json = unknown> {
   readonly media?: Readonly<Record<string, Media>>;
   /** Headers of its own, and what they say. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Of a list of flat rows; it follows from `json`, and the frame makes CSV by it (`completed.ts`). */
+  readonly table?: Table;
 }
 
 export interface Declaration<Params = unknown, Query = unknown, Body = unknown, Json = unknown> {

@@ -12,12 +12,14 @@ import { principalOf, scopeOf } from '../identity.ts';
 import { NOT_KEPT, sendProblem, type RequestProblem } from '../problem.ts';
 import { preferredType } from '../representation.ts';
 import { inTime, type AnswerTime } from './answer-time.ts';
-import { NEXT_CURSOR } from './completed.ts';
+import { CSV_TYPE } from '../csv.ts';
+import { CSV, NEXT_CURSOR } from './completed.ts';
 import { deprecationHeaders, deprecationLinks, type DeprecationNotice } from './deprecation.ts';
 import type { Answer, Declaration, Endpoint } from './endpoint.ts';
 import { linkHeader } from './links.ts';
 import { QueryReader, readObject, type Reading } from './request.ts';
 import { problemsOf } from './rules.ts';
+import { csvOf, type Table } from './table.ts';
 
 /** What all paths begin with; the plugin that asks who is there is registered under it. */
 export const PREFIX = '/api';
@@ -87,6 +89,7 @@ type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<Fastify
 function responder<Deps>(endpoint: Endpoint<Deps>, deps: Deps, serving: Serving): Handler {
   const { declaration, rules, answer } = endpoint;
   const { params, query, body, deprecation } = declaration;
+  const { table } = declaration.answers[200];
   const offered = offeredTypes(declaration);
   const queryReader = query && new QueryReader(query);
   return async (request, reply) => {
@@ -108,7 +111,7 @@ function responder<Deps>(endpoint: Endpoint<Deps>, deps: Deps, serving: Serving)
     const told = await inTime(serving, reply.raw, (signal) =>
       answer({ ...values, ...who, mediaType, headers, url, signal }, deps),
     );
-    return send(reply, told, { mediaType, deprecation, headerBytes: serving.headerBytes });
+    return send(reply, told, { mediaType, table, deprecation, headerBytes: serving.headerBytes });
   };
 }
 
@@ -142,6 +145,7 @@ function invalid(reply: FastifyReply, problems: readonly RequestProblem[]): Fast
 
 interface Sending {
   readonly mediaType: string;
+  readonly table: Table | undefined;
   readonly deprecation: DeprecationNotice | undefined;
   readonly headerBytes: number;
 }
@@ -153,7 +157,7 @@ const NO_NEXT_ADDRESS =
   'filter by fewer values, or ask by POST where that can be.';
 
 function send(reply: FastifyReply, answer: Answer, sending: Sending): FastifyReply {
-  const { mediaType, deprecation, headerBytes } = sending;
+  const { mediaType, table, deprecation, headerBytes } = sending;
   if (deprecation !== undefined) reply.headers(deprecationHeaders(deprecation));
   if ('problem' in answer) {
     const { problem, options } = answer;
@@ -168,7 +172,10 @@ function send(reply: FastifyReply, answer: Answer, sending: Sending): FastifyRep
   if (link !== undefined) reply.header('link', link);
   if (answer.nextCursor !== undefined) reply.header(NEXT_CURSOR, answer.nextCursor);
   if ('notModified' in answer) return reply.code(304).send();
-  if ('json' in answer) return reply.send(answer.json);
+  if ('json' in answer) {
+    if (mediaType !== CSV || table === undefined) return reply.send(answer.json);
+    return reply.type(CSV_TYPE).send(csvOf(table, (answer.json as { readonly data: unknown[] }).data));
+  }
   return reply.type(answer.mediaType ?? mediaType).send(contentFor(reply.request, answer.content));
 }
 

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { periodEnd, periodName, periodStart } from '../../../core/metering/period.ts';
 import type { Clock } from '../../../core/runtime/clock.ts';
 import { cutLines } from '../../ledger/cut.ts';
+import { CSV } from '../endpoint/completed.ts';
 import { endpoint, refusal, type Answer } from '../endpoint/endpoint.ts';
 import { instantText } from '../endpoint/parameters.ts';
 import type { TenantScope } from '../identity/access.ts';
@@ -93,18 +94,21 @@ export const LIST_STATEMENTS = endpoint({
     200: {
       description: 'The list; all of it.',
       json: statementsSchema,
-      headers: { etag: 'Of a closed period: strong.' },
+      headers: { etag: 'Of a closed period: strong, one for each form.' },
     },
     304: { description: 'It is what `if-none-match` names.' },
   },
   problems: ['METER_NOT_FOUND'],
-  answer: async ({ params, scope, headers }, { periods }: PeriodsDeps): Promise<Answer<StatementsJson>> => {
+  answer: async (
+    { params, scope, headers, mediaType },
+    { periods }: PeriodsDeps,
+  ): Promise<Answer<StatementsJson>> => {
     const period = askedPeriod(params.period);
     const found = period === undefined ? undefined : await periods.period(scope, period);
     if (found === undefined) return refusal('METER_NOT_FOUND', { detail: NO_PERIOD });
     const json = statementsJson(scope, found);
     if (found.close === undefined) return { json };
-    const etag = etagOf(scope, found.close.hash, found.statements);
+    const etag = etagOf(scope, found, mediaType);
     const kept = { ...IMMUTABLE, etag };
     return isKnown(headers, etag) ? { notModified: true, headers: kept } : { json, headers: kept };
   },
@@ -144,7 +148,8 @@ function statementsJson(scope: TenantScope, listed: ListedPeriod): StatementsJso
   };
 }
 
-/** Of what the scope sees: the hash of the close is over what others have, too. */
-function etagOf(scope: TenantScope, closeHash: string, statements: ListedPeriod['statements']): string {
-  return `"${scope.kind === 'all' ? closeHash : hash('sha256', JSON.stringify(statements))}"`;
+/** Of what the scope sees, and in which form: the hash of the close is over what others have, too. */
+function etagOf(scope: TenantScope, { close, statements }: ListedPeriod, mediaType: string): string {
+  const seen = scope.kind === 'all' ? (close?.hash ?? '') : hash('sha256', JSON.stringify(statements));
+  return `"${mediaType === CSV ? hash('sha256', `${CSV}\n${seen}`) : seen}"`;
 }
