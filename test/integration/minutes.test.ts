@@ -281,6 +281,39 @@ describe('minutes', () => {
   });
 });
 
+describe('groups', () => {
+  const namesIn = (rows: readonly Told[]): string[] =>
+    [...new Set(rows.map(({ groupBy }) => JSON.stringify(groupBy)))].sort();
+
+  test.each([
+    // 20 and a half minutes past the hour the one is followed by the other, within a quarter.
+    ['before it', 3, 14, ['acme']],
+    ['before it, within its quarter', 16, 20, ['acme']],
+    ['across it', 16, 27, ['acme', 'globex']],
+    ['behind it', 22, 29, ['globex']],
+    ['behind it, over whole quarters', 22, 118, ['globex']],
+    ['far behind it, on quarters', 30, 60, ['globex']],
+  ])('are those that used something in the range, %s', async (_, from, to, tenants) => {
+    const token = await everybody();
+    const query = `${rangeOf(MOVES + from * MINUTE, MOVES + to * MINUTE)}&windowSize=MINUTE&cluster=west`;
+    const rows = await rowsOf(token, 'cpu', `${query}&groupBy=tenant`);
+    expect(namesIn(rows)).toEqual(tenants.map((tenant) => JSON.stringify({ tenant })));
+    expect(rows).toHaveLength(tenants.length * (to - from));
+  });
+
+  test.each(GROUPS.slice(1))('are the same as with `top`, by %s', async (group) => {
+    const token = await everybody();
+    const ranges = [3, 17, 45, 60].flatMap((from) =>
+      [19, 75].map((length) => [from, from + length] as const),
+    );
+    for (const [from, to] of ranges) {
+      const query = `${rangeOf(MOVES + from * MINUTE, MOVES + to * MINUTE)}&windowSize=MINUTE&groupBy=${group}`;
+      const rows = await rowsOf(token, 'cpu', query);
+      expect(namesIn(rows), query).toEqual(namesIn(await rowsOf(token, 'cpu', `${query}&top=100`)));
+    }
+  });
+});
+
 describe('a tenant', () => {
   const hours = `${rangeOf(FIRST_DAY, FIRST_DAY + 6 * HOUR)}&windowSize=MINUTE`;
 

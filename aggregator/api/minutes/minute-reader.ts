@@ -68,15 +68,48 @@ export class MinuteReader implements UsageReader {
     scope: TenantScope,
     request: UsageRequest & { readonly largest?: boolean },
   ): Promise<readonly GroupSums['group'][]> {
-    const { windows, largest = false, limit } = request;
-    if (!largest)
-      return await this.#deps.reader.groups(scope, { ...request, windows: [quartersAround(windows)] });
-    const range = { startMs: windows[0]?.startMs ?? 0, endMs: windows.at(-1)?.endMs ?? 0 };
+    const { largest = false, limit } = request;
+    const range = rangeOf(request);
+    if (!largest) return (await this.#groupsWithin(scope, request, range)).slice(0, limit);
     const asked = { ...request, windows: [range] };
     const ranked = this.#inOrder(request, await this.#fold(scope, asked))
       .map(({ group, sums }) => ({ group, total: sums.get(range.startMs)?.quantity ?? 0n }))
       .sort((a, b) => (a.total === b.total ? 0 : a.total > b.total ? -1 : 1));
     return ranked.slice(0, limit).map(({ group }) => group);
+  }
+
+  /**
+   * What is stored tells of quarters of an hour. Where the range cuts one, and of groups without anything in
+   * the others, only samples tell whether something lies in it.
+   */
+  async #groupsWithin(
+    scope: TenantScope,
+    request: UsageRequest,
+    range: Window,
+  ): Promise<readonly GroupSums['group'][]> {
+    const { groupBy, limit } = request;
+    const pieces = piecesOf(range);
+    const windows = pieces.map(({ quarters }) => quarters);
+    const stored = await this.#deps.reader.usage(scope, {
+      ...request,
+      windows,
+      limit: limit * windows.length,
+    });
+    const found = new Map<string, GroupSums['group']>();
+    const used = pieces.map((piece) => ({
+      ...piece,
+      groups: stored
+        .filter(({ windowStartMs, value }) => windowStartMs === piece.quarters.startMs && value !== 0n)
+        .map(({ group }) => group),
+    }));
+    const put = (group: GroupSums['group']) => found.set(keyOf(groupBy, group), group);
+    for (const { cut, groups } of used) if (cut === undefined) groups.forEach(put);
+    for (const { cut, groups } of used) {
+      const chosen = groups.filter((group) => !found.has(keyOf(groupBy, group)));
+      if (cut === undefined || chosen.length === 0) continue;
+      for (const { group } of await this.#fold(scope, { ...request, windows: [cut], chosen })) put(group);
+    }
+    return [...found].sort(([a], [b]) => compareKeys(a, b)).map(([, group]) => group);
   }
 
   /** Exact by the minute: hours as they are stored, cut. */
@@ -132,13 +165,6 @@ export class MinuteReader implements UsageReader {
   }
 }
 
-/** Quarters of an hour that they touch: more exactly is not known without the samples of the whole range. */
-function quartersAround(windows: readonly Window[]): Window {
-  const [from, to] = [windows[0]?.startMs ?? 0, windows.at(-1)?.endMs ?? 0];
-  const startMs = Math.floor(from / QUARTER_MS) * QUARTER_MS;
-  return { startMs, endMs: Math.ceil(to / QUARTER_MS) * QUARTER_MS };
-}
-
 /** Hours that the windows touch, of which everything is stored. */
 function hoursAround(windows: readonly Window[]): Window[] {
   const end = windows.at(-1)?.endMs ?? 0;
@@ -146,4 +172,32 @@ function hoursAround(windows: readonly Window[]): Window[] {
   for (let hour = startOfHour(windows[0]?.startMs ?? 0); hour < end; hour += HOUR_MS)
     hours.push({ startMs: hour, endMs: hour + HOUR_MS });
   return hours;
+}
+
+function rangeOf({ windows }: UsageRequest): Window {
+  return { startMs: windows[0]?.startMs ?? 0, endMs: windows.at(-1)?.endMs ?? 0 };
+}
+
+/** Quarters that follow each other, and what of them lies in the range where that is not all. */
+interface Piece {
+  readonly quarters: Window;
+  readonly cut?: Window;
+}
+
+/** 10:05 -> 10:40 is 10:00 -> 10:15, cut at 10:05, a whole quarter, and 10:30 -> 10:45, cut at 10:40. */
+function piecesOf({ startMs, endMs }: Window): readonly Piece[] {
+  const [outer, inner] = [Math.floor(startMs / QUARTER_MS), Math.ceil(startMs / QUARTER_MS)];
+  const [innerEnd, outerEnd] = [Math.floor(endMs / QUARTER_MS), Math.ceil(endMs / QUARTER_MS)];
+  const quartersOf = (from: number, to: number): Window => ({
+    startMs: from * QUARTER_MS,
+    endMs: to * QUARTER_MS,
+  });
+  if (innerEnd < inner) return [{ quarters: quartersOf(outer, outerEnd), cut: { startMs, endMs } }];
+  const [first, last] = [quartersOf(outer, inner), quartersOf(innerEnd, outerEnd)];
+  const pieces: Piece[] = [
+    { quarters: first, cut: { startMs, endMs: first.endMs } },
+    { quarters: quartersOf(inner, innerEnd) },
+    { quarters: last, cut: { startMs: last.startMs, endMs } },
+  ];
+  return pieces.filter(({ quarters }) => quarters.endMs > quarters.startMs);
 }
