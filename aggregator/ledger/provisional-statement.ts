@@ -4,12 +4,11 @@
  * billed by it: hours go on, and settled ones may change until the close.
  */
 import { periodEnd, periodName, periodStart, type Period } from '../../core/metering/period.ts';
-import { decodedRows } from '../store/row-binary.ts';
 import type { ReadOptions, UsageStore } from '../store/usage-store.ts';
 import { readLastClose } from './decisions.ts';
 import { openHours } from './hour-marks.ts';
 import type { CorrectionLine, CoverageLine, ProvisionalStatement, StatementLine } from './statement.ts';
-import { correctionLine, hourRow, linesOf, readCorrections } from './statement-reader.ts';
+import { correctionLine, readCorrections } from './statement-reader.ts';
 
 const LAST_SEQ = (1n << 64n) - 1n;
 
@@ -45,25 +44,49 @@ export function provisionalStatement(
   return { period: periodName(period), tenant, coverage: own, lines, corrections };
 }
 
+/** An hour as `statements/canonical.ts` writes it; instants have 13 digits, so texts sort as hours do. */
+const HOUR_TEXT = `concat('hour\\t', arrayStringConcat([toString(toUnixTimestamp(hour) * 1000),
+         toString(q0), toString(q1), toString(q2), toString(q3),
+         toString(missing_ms), toString(samples), toString(flags)], '\\t'), '\\n')`;
+
+/** Made by the store, where the hours are: that takes half of what they take to be read. */
+const HOURS_HASH = `lower(hex(SHA256(concat('hours\\t1\\n',
+         arrayStringConcat(arraySort(groupArray(${HOUR_TEXT})))))))`;
+
 async function readLines(
   store: UsageStore,
   { period, tenant }: Wanted,
   options: ReadOptions,
 ): Promise<StatementLine[]> {
-  const chunks = store.rowBinary(
-    `SELECT toString(tenant), toString(meter), toString(cluster), toString(namespace),
-       toUnixTimestamp(hour) AS h, q0, q1, q2, q3, missing_ms, samples, flags
+  const rows = await store.rows<LineRow>(
+    `SELECT meter, cluster, namespace, toString(sum(toInt256(q0) + q1 + q2 + q3)) AS quantity,
+       toUInt32(count()) AS hours, toString(sum(toInt256(missing_ms))) AS missing,
+       toString(sum(toUInt128(samples))) AS taken, groupBitOr(flags) AS flagged, ${HOURS_HASH} AS hash
      FROM usage_current FINAL
-     WHERE tenant = {tenant:String} AND hour >= toDateTime({first:Int64}, 'UTC')
+     PREWHERE tenant = {tenant:String} AND hour >= toDateTime({first:Int64}, 'UTC')
        AND hour < toDateTime({end:Int64}, 'UTC')
-       AND (q0 != 0 OR q1 != 0 OR q2 != 0 OR q3 != 0 OR missing_ms != 0 OR samples != 0 OR flags != 0)
-     ORDER BY meter, cluster, namespace, h`,
+     WHERE q0 != 0 OR q1 != 0 OR q2 != 0 OR q3 != 0 OR missing_ms != 0 OR samples != 0 OR flags != 0
+     GROUP BY meter, cluster, namespace ORDER BY meter, cluster, namespace`,
     { tenant, first: periodStart(period) / 1000, end: periodEnd(period) / 1000 },
     options,
   );
-  const lines: StatementLine[] = [];
-  for await (const [, line] of linesOf(decodedRows(chunks, hourRow))) lines.push(line);
-  return lines;
+  return rows.map((row) => ({
+    ...{ cluster: row.cluster, namespace: row.namespace, meter: row.meter },
+    ...{ quantity: BigInt(row.quantity), hours: row.hours, flags: row.flagged },
+    ...{ missingMs: BigInt(row.missing), samples: BigInt(row.taken), hoursHash: row.hash },
+  }));
+}
+
+interface LineRow {
+  readonly meter: string;
+  readonly cluster: string;
+  readonly namespace: string;
+  readonly quantity: string;
+  readonly hours: number;
+  readonly missing: string;
+  readonly taken: string;
+  readonly flagged: number;
+  readonly hash: string;
 }
 
 /** Tenants with corrections since the last close: they belong to the period that closes next. */

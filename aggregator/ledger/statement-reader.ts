@@ -158,7 +158,7 @@ async function bucketsOf(store: UsageStore, scope: StatementScope): Promise<numb
   return Math.ceil(Number(row?.n ?? 0) / ROWS_PER_BUCKET);
 }
 
-export interface HourRow {
+interface HourRow {
   readonly tenant: string;
   readonly meter: string;
   readonly cluster: string;
@@ -200,7 +200,7 @@ async function* linesByTenant(
 }
 
 /** Of one row: the key, the hour, quarters, missing ms, samples and flags. */
-export function hourRow(cursor: RowCursor): HourRow {
+function hourRow(cursor: RowCursor): HourRow {
   return {
     tenant: cursor.string(),
     meter: cursor.string(),
@@ -215,7 +215,7 @@ export function hourRow(cursor: RowCursor): HourRow {
 }
 
 /** Hours of one (tenant, meter, cluster, namespace), which follow each other, summed up. */
-export async function* linesOf(
+async function* linesOf(
   batches: AsyncIterable<readonly HourRow[]>,
 ): AsyncGenerator<[first: HourRow, line: StatementLine], void> {
   let sum: LineSum | undefined;
