@@ -129,7 +129,7 @@ async function fireAll(api: Api, load: Load, seconds: number): Promise<readonly 
   const results: Result[] = [];
   for (const scenario of scenarios(load)) {
     await askFirst(api, scenario);
-    const result = await fire(api.url, scenario, seconds);
+    const result = await fire(api.url, scenario, { seconds });
     results.push(result);
     tell(resultLine(result));
   }
@@ -139,12 +139,12 @@ async function fireAll(api: Api, load: Load, seconds: number): Promise<readonly 
 /** The first seconds are those of the machine code, and of what nobody asked for yet: told, without a bound. */
 async function askFirst(api: Api, scenario: Scenario): Promise<void> {
   const { name, paths } = scenario;
-  const { p50, p99, perSecond, requests } = await fire(api.url, scenario, WARM_SECONDS);
+  const { p50, p99, perSecond, requests } = await fire(api.url, scenario, { seconds: WARM_SECONDS });
   tell(`${name.padEnd(34)} p50 ${p50} ms, p99 ${p99} ms, ${perSecond.toFixed(0)} /s, as first asked`);
   // Until everything was asked for once.
   let asked = requests;
   for (let i = 0; i < MOST_TIMES && asked < paths.length; i++)
-    asked += (await fire(api.url, scenario, WARM_SECONDS)).requests;
+    asked += (await fire(api.url, scenario, { seconds: WARM_SECONDS, begin: asked })).requests;
 }
 
 /** As the aggregator does it with open hours; a process of its own would take the store. */

@@ -54,6 +54,22 @@ const SOUTH: PeersWorld = {
     { from: { namespace: 'globex-secret', name: 'x' }, to: { type: 'Pod', namespace: 'globex-secret' } },
   ],
 };
+/** Receivers without a namespace: one by its address, with names beside it, and one by its name in the cluster's DNS. */
+const WEST: PeersWorld = {
+  cluster: 'west',
+  owners: [{ namespace: 'web', tenant: 'acme' }],
+  flows: [{ from, to: { name: `db.${SECRET}.svc.cluster.local` } }],
+  others: [
+    {
+      name: 'beyla_network_flow_bytes_total',
+      labels: {
+        ...{ k8s_src_namespace: 'web', k8s_src_name: 'a', k8s_src_type: 'Pod' },
+        ...{ dst_address: '10.43.0.9', dst_cidr: '10.43.0.0/16', k8s_dst_owner_name: SECRET },
+        dst_name: `10-43-0-9.db.${SECRET}.svc.cluster.local`,
+      },
+    },
+  ],
+};
 const THEIRS = [
   `Pod/globex-secret/${SECRET}`,
   'Service/globex-secret/ledger-of-globex',
@@ -69,7 +85,7 @@ const IN_NORTH = 'groupBy=cluster,destination&cluster=north';
 let api: PeersApi;
 beforeAll(async () => {
   api = await PeersApi.start();
-  await api.take([NORTH, SOUTH]);
+  await api.take([NORTH, SOUTH, WEST]);
 }, 120_000);
 afterAll(() => api.stop());
 
@@ -209,6 +225,21 @@ describe('an explanation', () => {
 
   test('names a receiver outside the cluster', async () => {
     expect((await api.send(await api.member('acme'), path('egress'))).body).toContain('203.0.113.7');
+  });
+
+  test('of a receiver that nobody can place tells where it is, and none of the names beside it', async () => {
+    const of = (meter: string): string => path(meter).replace('cluster=north', 'cluster=west');
+    const response = await api.send(await api.member('acme'), of('egress_internal'));
+    expectNoNames(response.body);
+    const labels = { dst_address: '10.43.0.9', dst_cidr: '10.43.0.0/16', k8s_dst_owner_name: ANOTHER };
+    expect(seriesOf(response.json<Told>())).toMatchObject([{ series: ANOTHER, labels }]);
+    expect((await api.send(await api.operator(), of('egress_internal'))).body).toContain(SECRET);
+    const dns = await api.send(await api.member('acme'), of('egress'));
+    expectNoNames(dns.body);
+    expect(seriesOf(dns.json<Told>())).toMatchObject([{ series: ANOTHER }]);
+    const usage = `meters/egress/query?${RANGE}&groupBy=destination&cluster=west`;
+    const { data } = (await api.send(await api.member('acme'), usage)).json<{ data: Row[] }>();
+    expect(destinationsOf(data)).toEqual([ANOTHER]);
   });
 
   test('does not name who asks: nobody knows whose it is', async () => {

@@ -135,6 +135,14 @@ export function usageStoreContract(open: () => Promise<OpenedStore>): void {
     expect(await one("SELECT arrayReduce('uniqExact', {ids:Array(UInt128)}) AS v", { ids })).toBe('30000');
   });
 
+  test('of tens of thousands of values each is looked for, wherever in a list it stands', async () => {
+    const wanted = Array.from({ length: 10_000 }, (_, at) => `'${at * 3}\\\n`);
+    const sql = `SELECT concat('\\'', toString(number), '\\\\\\n') AS s, number % 3 AS rest FROM numbers(30000)`;
+    const found = `SELECT countIf(rest = 0) AS hits, count() AS n FROM (${sql}) WHERE s IN {wanted:Array(String)}
+      AND has({wanted:Array(String)}, s)`;
+    expect(await store.rows(found, { wanted })).toEqual([{ hits: '10000', n: '10000' }]);
+  });
+
   test('a parameter does not outlive its statement', async () => {
     for (let at = 0; at < 8; at += 1) await one('SELECT {once:String} AS v', { once: 'here' });
     for (let at = 0; at < 8; at += 1) {

@@ -3,6 +3,7 @@
  * workload, destination and storage class the minutes of a quarter of an hour are the quarter, to the unit.
  */
 import type { TenantScope } from '../../aggregator/api/identity/access.ts';
+import { readTold } from '../../aggregator/api/identity/told-destinations.ts';
 import { MinuteReader } from '../../aggregator/api/minutes/minute-reader.ts';
 import { planMinutes } from '../../aggregator/api/minutes/plan.ts';
 import { DIMENSIONS } from '../../aggregator/api/usage/dimensions.ts';
@@ -41,10 +42,27 @@ export async function minuteDifferences(
         found.set(key, (found.get(key) ?? 0n) + quantity);
     }
   }
-  const wanted = new Map(stored.flatMap(quartersOf));
+  const wanted = new Map<string, bigint>();
+  for (const [key, quantity] of (await asTold(store, scope, stored)).flatMap(quartersOf))
+    wanted.set(key, (wanted.get(key) ?? 0n) + quantity);
   return [...new Set([...found.keys(), ...wanted.keys()])]
     .map((key) => ({ key, minutes: textOf(found.get(key)), stored: textOf(wanted.get(key)) }))
     .filter(({ minutes, stored: other }) => minutes !== other);
+}
+
+/** Destinations as tenants are told them; where nobody knows whose they are they have one name. */
+async function asTold(
+  store: UsageStore,
+  scope: TenantScope,
+  rows: readonly DetailRow[],
+): Promise<readonly DetailRow[]> {
+  const told: DetailRow[] = [];
+  for (const [cluster, own] of Map.groupBy(rows, (row) => row.cluster)) {
+    const destinations = [...new Set(own.map(({ destination }) => destination))];
+    const names = await readTold(store, scope, { cluster, destinations });
+    told.push(...own.map((row) => ({ ...row, destination: names.get(row.destination) ?? '' })));
+  }
+  return told;
 }
 
 function textOf(quantity: bigint | undefined): string {

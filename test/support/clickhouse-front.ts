@@ -117,6 +117,8 @@ function refuse(response: ServerResponse, message: string, code: number): void {
   response.end(message.startsWith('Code:') ? message : `Code: ${code}. DB::Exception: ${message}.${type}`);
 }
 
+const MAX_FIELD_VALUE = 131_072;
+
 async function statementOf(url: URL, request: IncomingMessage): Promise<Statement> {
   const arrived = await buffer(request);
   const body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(arrived) : arrived;
@@ -128,6 +130,8 @@ async function statementOf(url: URL, request: IncomingMessage): Promise<Statemen
   const parameters = new Map<string, string>();
   const settings = new Map<string, string>();
   for (const [name, value] of fields) {
+    // `http_max_field_value_size`, as a server has it.
+    if (value.length > MAX_FIELD_VALUE) throw new Error(`Field value too long: ${name}`);
     if (name.startsWith('param_')) parameters.set(name, value);
     else if (!NOT_SETTINGS.has(name)) settings.set(name, value);
   }

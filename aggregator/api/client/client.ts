@@ -125,7 +125,8 @@ export class MeteringClient {
     if (!response.ok && response.status !== 304) throw problemOf(response, await response.text());
     const type = typeOf(response);
     const inBytes: readonly string[] = OPERATIONS[id].bytes;
-    const isBytes = inBytes.includes(type);
+    // What has not changed comes without a type: it is as empty as it was asked for.
+    const isBytes = inBytes.includes(response.status === 304 ? (options.accept ?? JSON_TYPE) : type);
     const bytes = isBytes ? new Uint8Array(await response.arrayBuffer()) : undefined;
     const text = isBytes ? undefined : await response.text();
     const json: unknown = type === JSON_TYPE ? JSON.parse(text ?? '') : undefined;

@@ -11,6 +11,13 @@ export const NEXT_CURSOR = 'next-cursor';
 
 const SAYS = 'In every form, where the answer goes on: the cursor of the next page. Absent on the last one.';
 
+/** Of a list that goes on for ever. */
+export const FEED_HEADERS: Readonly<Record<string, string>> = {
+  [NEXT_CURSOR]:
+    'In every form, where the list goes on: the cursor of the next page. Always there; a page without ' +
+    'rows is the last one for now.',
+};
+
 /** Names of it in JSON. */
 const IN_JSON = ['next', 'nextCursor'] as const;
 
@@ -34,6 +41,6 @@ export function completed<Answer extends Given<unknown>>(answer: Answer): Answer
   return {
     ...answer,
     ...(table !== undefined && { table, media: { [CSV]: describe(table), ...media } }),
-    ...(isPage && { headers: { ...headers, [NEXT_CURSOR]: SAYS } }),
+    ...(isPage && { headers: { [NEXT_CURSOR]: SAYS, ...headers } }),
   };
 }

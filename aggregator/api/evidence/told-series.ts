@@ -27,10 +27,11 @@ export async function readToldSeries(
     told.set(cluster, await readTold(store, scope, { cluster, destinations: [...new Set(named)] }));
   }
   return (key, series) => {
-    const isKnown = meter.breakdown.destination !== undefined;
-    const isTold =
-      isKnown && told.get(key.cluster)?.get(destinationOf(meter, key, series)) !== ANOTHER_TENANT;
-    return isTold ? series : withoutOtherSide(meter, series);
+    const to = told.get(key.cluster)?.get(destinationOf(meter, key, series)) ?? ANOTHER_TENANT;
+    if (to === ANOTHER_TENANT || meter.breakdown.destination === undefined)
+      return withoutOtherSide(meter, series);
+    const isPlaced = to.startsWith('Node/') || isOfNamespace(meter, series);
+    return isPlaced ? series : withoutOtherSide(meter, series, namesIn(meter));
   };
 }
 
@@ -38,9 +39,24 @@ function destinationOf(meter: MeterDefinition, { namespace }: Key, { labels }: S
   return detailOf(meter, namespace, new Map(Object.entries(labels))).destination;
 }
 
-function withoutOtherSide({ otherSide }: MeterDefinition, series: Series): Series {
-  const names = Object.keys(series.labels).filter((name) =>
-    otherSide.some((begin) => name.startsWith(begin)),
+/** Labels that a destination is made of. */
+function namesIn({ breakdown: { destination } }: MeterDefinition): readonly string[] {
+  return destination === undefined ? [] : [...destination.inside, ...destination.outside];
+}
+
+/** Then all that it says of the other side is of an object in it. */
+function isOfNamespace(meter: MeterDefinition, { labels }: Series): boolean {
+  return namesIn(meter).some((name) => name.endsWith('_namespace') && (labels[name] ?? '') !== '');
+}
+
+/** But for those that are kept: the destination tells them; of the rest nobody knows whose it is. */
+function withoutOtherSide(
+  { otherSide }: MeterDefinition,
+  series: Series,
+  kept: readonly string[] = [],
+): Series {
+  const names = Object.keys(series.labels).filter(
+    (name) => !kept.includes(name) && otherSide.some((begin) => name.startsWith(begin)),
   );
   if (names.length === 0) return series;
   const hidden = Object.fromEntries(names.map((name) => [name, ANOTHER_TENANT]));

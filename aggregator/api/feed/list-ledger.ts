@@ -9,6 +9,7 @@ import { publicEntry, publicEntrySchema, type PublicEntry } from '../../ledger/p
 import { ENTRY_KINDS, type EntryKind } from '../../ledger/entry.ts';
 import { cursor, refuseCursor, writeCursor } from '../endpoint/cursor.ts';
 import { endpoint, refusal, type Answer } from '../endpoint/endpoint.ts';
+import { FEED_HEADERS } from '../endpoint/completed.ts';
 import { beginAt, goingOn } from '../endpoint/page.ts';
 import { listOf } from '../endpoint/parameters.ts';
 import type { Principal, TenantScope } from '../identity/access.ts';
@@ -76,7 +77,7 @@ export const LIST_LEDGER = endpoint({
     'entries of these tenants alone, without `seq`.',
   query: parameters,
   answerTimeoutMs: ANSWER_TIMEOUT_MS,
-  answers: { 200: { description: 'A page, perhaps empty.', json: feedSchema } },
+  answers: { 200: { description: 'A page, perhaps empty.', json: feedSchema, headers: FEED_HEADERS } },
   problems: ['METER_CURSOR_GONE', 'METER_OVERLOADED'],
   answer: async (
     { query, scope, principal, signal, url },

@@ -41,9 +41,11 @@ export function toldDestinations(scope: TenantScope): ToldDestinations | undefin
 
 /**
  * Of `Kind/namespace/name` with parts left out; '' where there is none: nodes, addresses, networks,
- * `(other)`. Kinds begin with a capital letter, and no namespace holds a dot or a colon.
+ * `(other)`. Kinds begin with a capital letter, and no namespace holds a dot or a colon. A name of the
+ * cluster's DNS (`db.shop.svc`) is in one that nobody looks for: it is told to nobody.
  */
 const NAMESPACE = `multiIf(
+        match(destination, '^[^/]*[.](svc|pod)([.][^/]*)?$'), '?',
         match(destination, '^(Node(/[^/]*)?|[A-Z][^/]*|\\\\([^/]*|[^/]*[.:][^/]*(/.*)?)?$'), '',
         match(destination, '^[A-Z]'), splitByChar('/', destination)[2],
         splitByChar('/', destination)[1])`;

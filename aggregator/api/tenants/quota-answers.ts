@@ -13,6 +13,7 @@ import { baseLimit, QUOTA_WINDOWS, type Quota, type QuotaWindow } from '../../le
 import { presentedText } from '../../ledger/statements/presented.ts';
 import { cursor, refuseCursor } from '../endpoint/cursor.ts';
 import { endpoint, refusal, type Answer } from '../endpoint/endpoint.ts';
+import { FEED_HEADERS } from '../endpoint/completed.ts';
 import { beginAt, goingOn, nextCursor, pageOf } from '../endpoint/page.ts';
 import { instantText } from '../endpoint/parameters.ts';
 import type { LedgerReader } from '../feed/ledger-reader.ts';
@@ -160,7 +161,7 @@ export const LIST_BREACHES = endpoint({
     limit: z.int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
     after: cursor.optional(),
   }),
-  answers: { 200: { description: 'A page.', json: breachesSchema } },
+  answers: { 200: { description: 'A page, perhaps empty.', json: breachesSchema, headers: FEED_HEADERS } },
   problems: ['METER_CURSOR_GONE'],
   answer: async ({ query, scope, url }, { ledger }: QuotaDeps): Promise<Answer<BreachesJson>> => {
     const begin = beginAt(query.after, PLACE_IN_LEDGER, positionOf);

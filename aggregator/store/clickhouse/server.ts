@@ -9,6 +9,7 @@
  *   disk when they are large): a failure half-way would otherwise end up as bytes among the rows.
  * - A statement that the server is silent about, and does not run, is given up (silence.ts).
  * - Parameters travel in the URL, which the server bounds at 1 MiB; those of `rows` in the body when long.
+ *   Of one of them it takes 128 KiB: longer lists are bound in pieces (long-lists.ts).
  */
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -19,6 +20,7 @@ import { MeteringError } from '../../../core/runtime/errors.ts';
 import type { BlockInsert, Parameters, ReadOptions, UsageStore } from '../usage-store.ts';
 import { storeFault, type Operation } from './faults.ts';
 import { stringLiteral } from './literals.ts';
+import { bound } from './long-lists.ts';
 import { Silence, type Watched } from './silence.ts';
 import * as statements from './statements.ts';
 
@@ -107,11 +109,10 @@ export class ClickHouseStore implements UsageStore {
       };
       const result = await this.#heard(({ clickhouse_settings, ...how }) =>
         this.#client.query({
-          query: sql,
           format: 'JSONEachRow',
           ...how,
           clickhouse_settings: { ...clickhouse_settings, ...settings },
-          ...bound(parameters),
+          ...bound(sql, parameters),
         }),
       );
       return statements.parseRows(await result.text()) as readonly Row[];
@@ -127,7 +128,7 @@ export class ClickHouseStore implements UsageStore {
       this.#refuseWhenClosed();
       const query = statements.rowBinaryStatement(sql, options);
       const { stream } = await this.#heard((how) =>
-        this.#client.exec({ query, ...how, ...bound(parameters) }),
+        this.#client.exec({ ...how, ...bound(query, parameters) }),
       );
       for await (const chunk of stream) yield chunk as Uint8Array;
     } catch (error) {
@@ -137,7 +138,7 @@ export class ClickHouseStore implements UsageStore {
 
   async command(sql: string, parameters?: Parameters): Promise<void> {
     await this.#ask(statements.headOf(sql), 'write', () =>
-      this.#heard((how) => this.#client.command({ query: sql, ...how, ...bound(parameters) })),
+      this.#heard((how) => this.#client.command({ ...how, ...bound(sql, parameters) })),
     );
   }
 
@@ -169,7 +170,7 @@ export class ClickHouseStore implements UsageStore {
     await this.#ask(doing, 'write', async () => {
       const values = Readable.from(body, { objectMode: false });
       const { stream } = await this.#heard((how) =>
-        this.#client.exec({ query, values, ...how, ...bound(parameters) }),
+        this.#client.exec({ values, ...how, ...bound(query, parameters) }),
       );
       // The answer is empty, but the insert is over only when it has ended.
       await finished(stream.resume());
@@ -220,10 +221,6 @@ async function isMarked(client: ClickHouseClient, mark: string): Promise<boolean
     format: 'JSONEachRow',
   });
   return (await found.json()).length > 0;
-}
-
-function bound(parameters: Parameters | undefined): { query_params?: Record<string, unknown> } {
-  return parameters === undefined ? {} : { query_params: parameters };
 }
 
 async function connect(

@@ -6,16 +6,17 @@ import autocannon from 'autocannon';
 
 export interface Asking {
   readonly url: string;
-  /** One after the other, and from the first again. */
+  /** One after the other, and from the first again; begun with this one. */
   readonly paths: readonly string[];
+  readonly begin: number;
   readonly seconds: number;
 }
 
 const CONNECTIONS = 50;
 
-async function ask({ url, paths, seconds }: Asking): Promise<autocannon.Result> {
+async function ask({ url, paths, begin, seconds }: Asking): Promise<autocannon.Result> {
   // Made as they are sent: to make all of them beforehand, for every connection, would hold the first ones up.
-  let sent = 0;
+  let sent = begin;
   const setupRequest = (request: autocannon.Request): autocannon.Request => ({
     ...request,
     path: paths[sent++ % paths.length] ?? '',

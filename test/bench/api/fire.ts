@@ -75,14 +75,24 @@ function instants(fromMs: number, toMs: number): string {
   return `from=${new Date(fromMs).toISOString()}&to=${new Date(toMs).toISOString()}`;
 }
 
-export async function fire(url: string, { name, bound, paths }: Scenario, seconds: number): Promise<Result> {
+/** `begin`: so many were asked before. */
+export async function fire(
+  url: string,
+  { name, bound, paths }: Scenario,
+  { seconds, begin = 0 }: { readonly seconds: number; readonly begin?: number },
+): Promise<Result> {
   const memory: number[] = [];
   const asking = new AbortController();
   const watching = every(new SystemClock(), { intervalMs: LOOK_MS, signal: asking.signal }, async () => {
     memory.push(process.memoryUsage.rss() / 2 ** 20);
   });
   try {
-    const { latency, requests, non2xx, errors, statusCodeStats } = await asked({ url, paths, seconds });
+    const { latency, requests, non2xx, errors, statusCodeStats } = await asked({
+      url,
+      paths,
+      begin,
+      seconds,
+    });
     return {
       ...{ name, bound, p50: latency.p50, p99: latency.p99, requests: requests.total },
       ...{ perSecond: requests.total / seconds, failed: non2xx + errors },

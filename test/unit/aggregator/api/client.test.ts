@@ -83,6 +83,17 @@ describe('the client, over HTTP', () => {
     expect(text).toBeUndefined();
   });
 
+  test('of a form that is no text and has not changed there are no bytes', async () => {
+    const asked = new MeteringClient({
+      baseUrl: api.url,
+      fetch: async () => new Response(null, { status: 304 }),
+    });
+    const params = { period: '2026-10', tenant: 'acme' };
+    const accept = 'application/vnd.apache.parquet';
+    const { status, bytes } = await asked.call('getStatement', { params }, { accept });
+    expect([status, bytes.length]).toEqual([304, 0]);
+  });
+
   test('throws a problem with its code and what is wrong', async () => {
     const asked = client.call('queryMeter', { params: { meter: 'cpu' }, query: { from: 'yesterday' } });
     await expect(asked).rejects.toBeInstanceOf(MeteringProblem);

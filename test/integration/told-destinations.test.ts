@@ -1,0 +1,41 @@
+import { rm } from 'node:fs/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { ANOTHER_TENANT, readTold } from '../../aggregator/api/identity/told-destinations.ts';
+import { ClickHouseStore } from '../../aggregator/store/clickhouse/server.ts';
+import { migrate } from '../../aggregator/store/migrations.ts';
+import { MAX_DESTINATION } from '../../core/metering/names.ts';
+import { SCHEMA_DIRECTORY, temporaryDirectory } from '../support/chdb.ts';
+import { startClickHouseFront, type ClickHouseFront } from '../support/clickhouse-front.ts';
+
+let path: string;
+let front: ClickHouseFront;
+let store: ClickHouseStore;
+
+beforeAll(async () => {
+  path = await temporaryDirectory();
+  front = await startClickHouseFront({ path });
+  store = await ClickHouseStore.open({ url: front.url });
+  await migrate(store, { directory: SCHEMA_DIRECTORY });
+});
+
+afterAll(async () => {
+  await store.close();
+  await front.close();
+  await rm(path, { recursive: true, force: true });
+});
+
+test('as many destinations as there are, at their longest, are more than a server takes of one parameter', async () => {
+  await store.insert('label_history', [
+    { cluster: 'north', namespace: 'shop', t: 1, tenant: 'acme' },
+    { cluster: 'north', namespace: 'vault', t: 1, tenant: 'globex' },
+  ]);
+  const destinations = Array.from({ length: 2_000 }, (_, i) =>
+    `Pod/${i % 2 === 0 ? 'shop' : 'vault'}/${i}-`.padEnd(MAX_DESTINATION, 'x'),
+  );
+  const scope = { kind: 'tenants', tenants: ['acme'] } as const;
+  const told = await readTold(store, scope, { cluster: 'north', destinations });
+  expect(destinations.map((one) => told.get(one))).toEqual(
+    destinations.map((one) => (one.includes('/vault/') ? ANOTHER_TENANT : one)),
+  );
+});
