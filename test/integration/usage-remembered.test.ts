@@ -6,6 +6,7 @@ import { VersionReader } from '../../aggregator/api/usage/versions.ts';
 import { KEY_DIMENSIONS, type Dimension } from '../../aggregator/api/usage/dimensions.ts';
 import { StoreUsageReader, type UsageReader } from '../../aggregator/api/usage-reader.ts';
 import { Ledger } from '../../aggregator/ledger/ledger.ts';
+import type { UsageStore } from '../../aggregator/store/usage-store.ts';
 import { windowsBetween } from '../../core/metering/windows.ts';
 import { openTestStore, type TestStore } from '../support/chdb.ts';
 import {
@@ -67,6 +68,38 @@ describe('what is remembered', () => {
         tenant,
       ).toEqual(direct.map((row) => shown(row)));
     }
+  });
+
+  test('holds an hour that came late, also if it is settled while it is looked for', async () => {
+    const { store } = testStore;
+    let settle: (() => Promise<void>) | undefined;
+    const rows = async (...asked: Parameters<UsageStore['rows']>) => {
+      const now = asked[0].includes('FROM hour_mark') ? settle : undefined;
+      if (now !== undefined) settle = undefined;
+      await now?.();
+      return await store.rows(...asked);
+    };
+    const settling = new Proxy(store, {
+      get: (of, name): unknown => (name === 'rows' ? rows : Reflect.get(of, name)),
+    });
+    const remembering = usageReader({ queryTimeoutMs: 10_000 }, { store: settling });
+    const late = { ...request, windows: [{ startMs: BEGIN - 24 * HOUR, endMs: BEGIN }], groupBy: [] };
+    const sums = async (from: UsageReader) =>
+      (await from.usage(ALL, { ...late, standing: await from.standing(ALL) })).map(({ value }) => value);
+    expect(await sums(remembering)).toEqual([]);
+
+    const key = { tenant: 'acme', cluster: 'north', namespace: 'web', hour: BEGIN - 5 * HOUR };
+    const mark = { cluster: 'north', hour: key.hour / 1000, source: 'late' };
+    await store.insert('hour_mark', [{ ...mark, marked: 1 }]);
+    settle = async () => {
+      const ledger = new Ledger({ store });
+      const head = await ledger.head();
+      await ledger.append([entryOf({ ...key, quarters: [1n, 2n, 3n, 4n], revision: 1 })]);
+      await ledger.project(head);
+      await store.insert('hour_mark', [{ ...mark, settled: 1 }]);
+    };
+    expect(await sums(remembering)).toEqual([10n]);
+    expect(await sums(reader)).toEqual([10n]);
   });
 
   test('is what is read of any question: what is settled and what is open are the whole', async () => {

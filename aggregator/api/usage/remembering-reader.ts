@@ -39,6 +39,8 @@ const ROW_BYTES = SUM_BYTES + TEXT_BYTES;
 const HOUR_BYTES = 120;
 /** Of open hours, as many rows are read for one tenant that asks: the next one, or meter, finds its own. */
 const MAX_OPEN_ROWS = 20_000;
+/** Where hours are settled all the time, an answer is of about now. */
+const MOST_TRIES = 4;
 
 const STANDING: readonly VersionedTable[] = [
   ...(['usage_current', 'usage_day', 'coverage', 'scrape', 'watermark'] as const),
@@ -78,12 +80,7 @@ export class RememberingReader implements UsageReader {
   }
 
   async standing(scope: TenantScope): Promise<Standing> {
-    const versions = await this.#versions.read();
-    const everybody = await this.#memory.get(
-      `standing ${versions.of(STANDING)}`,
-      () => this.#reader.standing({ kind: 'all' }),
-      ({ open }) => ROW_BYTES * (open.length + 10),
-    );
+    const { versions, ...everybody } = await this.#everybodys();
     if (scope.kind === 'all') return { ...everybody, versions };
     const mine = await this.#memory.get(
       keyOf('clusters', scope, versions.of(CLUSTERS_SEEN)),
@@ -92,6 +89,26 @@ export class RememberingReader implements UsageReader {
     );
     const watermarks = new Map([...everybody.watermarks].filter(([cluster]) => mine.has(cluster)));
     return { ...everybody, watermarks, versions };
+  }
+
+  /**
+   * Of one state of what is settled. Of an hour that is settled while marks are read there is no mark any
+   * more, and what was remembered before it was marked would be taken for all there is.
+   */
+  async #everybodys(): Promise<Standing> {
+    for (let tries = 1; ; tries++) {
+      const versions = await this.#versions.read();
+      const read = await this.#memory.get(
+        `standing ${versions.of(STANDING)}`,
+        async () => {
+          const standing = await this.#reader.standing({ kind: 'all' });
+          return { standing, after: await this.#versions.read() };
+        },
+        ({ standing }) => ROW_BYTES * (standing.open.length + 10),
+      );
+      const isOne = read.after.of(SETTLED) === versions.of(SETTLED);
+      if (isOne || tries === MOST_TRIES) return { ...read.standing, versions };
+    }
   }
 
   /**
