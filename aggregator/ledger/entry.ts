@@ -62,6 +62,11 @@ export const NOTHING: HourValue = {
   expectedMs: 0n,
 };
 
+/** What a store, or a sum, gives of each; what is absent is 0. */
+export function quartersFrom([q0 = 0, q1 = 0, q2 = 0, q3 = 0]: readonly (string | number)[]): Quarters {
+  return [BigInt(q0), BigInt(q1), BigInt(q2), BigInt(q3)];
+}
+
 export function quantityOf(quarters: Quarters): bigint {
   return quarters[0] + quarters[1] + quarters[2] + quarters[3];
 }

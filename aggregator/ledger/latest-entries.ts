@@ -1,6 +1,6 @@
 /** The newest entry of each key, as of a place in the ledger. */
 import type { UsageStore } from '../store/usage-store.ts';
-import { keyText, type EntryKey, type Quarters } from './entry.ts';
+import { keyText, quartersFrom, type EntryKey, type Quarters } from './entry.ts';
 
 export interface LatestEntry extends EntryKey {
   readonly isCoverage: boolean;
@@ -53,8 +53,7 @@ export async function readLatest(
 
 function entryOf(cluster: string, row: Row): [string, LatestEntry] {
   const { tenant, namespace, meter } = row;
-  const [q0, q1, q2, q3] = row.quarters;
-  const quarters = [BigInt(q0), BigInt(q1), BigInt(q2), BigInt(q3)] as const;
+  const quarters = quartersFrom(row.quarters);
   const key = { hour: row.seconds * 1000, cluster, tenant, namespace, meter };
   const entry = {
     ...key,

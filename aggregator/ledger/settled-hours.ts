@@ -9,6 +9,7 @@ import {
   fingerprint,
   keyText,
   NOTHING,
+  quartersFrom,
   RULE_VERSION,
   type EntryKey,
   type HourValue,
@@ -107,10 +108,6 @@ interface CoverageRow {
   readonly expected_ms: string;
   readonly covered: readonly string[];
   readonly expected: readonly string[];
-}
-
-export function quartersFrom([q0 = 0, q1 = 0, q2 = 0, q3 = 0]: readonly (string | number)[]): Quarters {
-  return [BigInt(q0), BigInt(q1), BigInt(q2), BigInt(q3)];
 }
 
 /** Parts that say something, by unit. */

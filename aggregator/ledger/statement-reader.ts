@@ -6,7 +6,14 @@
 import { periodEnd, periodName, periodStart, type Period } from '../../core/metering/period.ts';
 import { decodedRows, type RowCursor } from '../store/row-binary.ts';
 import type { ReadOptions, UsageStore } from '../store/usage-store.ts';
-import { correctionId, quantityOf, sameQuarters, type EntryKey, type Quarters } from './entry.ts';
+import {
+  correctionId,
+  quantityOf,
+  quartersFrom,
+  sameQuarters,
+  type EntryKey,
+  type Quarters,
+} from './entry.ts';
 import type { CorrectionLine, CoverageLine, Statement, StatementLine, WaiverLine } from './statement.ts';
 import { hoursHasher } from './statements/canonical.ts';
 
@@ -78,8 +85,8 @@ export async function readCorrections(
     .map((row) => ({
       ...{ hour: row.seconds * 1000, cluster: row.cluster, tenant: row.tenant },
       ...{ namespace: row.namespace, meter: row.meter, revision: row.newest },
-      before: quartersOf(row.before),
-      after: quartersOf(row.after),
+      before: quartersFrom(row.before),
+      after: quartersFrom(row.after),
     }))
     .filter(({ before, after }) => !sameQuarters(before, after));
 }
@@ -93,11 +100,6 @@ interface CorrectionRow {
   readonly newest: number;
   readonly before: readonly string[];
   readonly after: readonly string[];
-}
-
-function quartersOf(texts: readonly string[]): Quarters {
-  const [q0 = '0', q1 = '0', q2 = '0', q3 = '0'] = texts;
-  return [BigInt(q0), BigInt(q1), BigInt(q2), BigInt(q3)];
 }
 
 function statementOf(

@@ -1,30 +1,24 @@
-import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ClickHouseStore } from '../../aggregator/store/clickhouse/server.ts';
 import { migrate } from '../../aggregator/store/migrations.ts';
 import type { UsageStore } from '../../aggregator/store/usage-store.ts';
-import { temporaryDirectory, SCHEMA_DIRECTORY } from '../support/chdb.ts';
-import { startClickHouseFront, type ClickHouseFront } from '../support/clickhouse-front.ts';
+import { SCHEMA_DIRECTORY, type TestStore } from '../support/chdb.ts';
+import { openFrontStore } from '../support/front-store.ts';
 import { emptyStore, logRecord, Pipeline } from '../support/pipeline.ts';
 import { loadVectors } from '../vectors/vectors.ts';
 
 /** The server side of the store runs the same statements: every vector once more, over HTTP. */
 describe('the pipeline on a ClickHouse server', () => {
-  let path: string;
-  let front: ClickHouseFront;
+  let opened: TestStore;
   let store: UsageStore;
 
   beforeAll(async () => {
-    path = await temporaryDirectory();
-    front = await startClickHouseFront({ path });
-    store = await ClickHouseStore.open({ url: front.url });
+    opened = await openFrontStore();
+    store = opened.store;
     await migrate(store, { directory: SCHEMA_DIRECTORY });
   });
 
   afterAll(async () => {
-    await store.close();
-    await front.close();
-    await rm(path, { recursive: true, force: true });
+    await opened.dispose();
   });
 
   test.each(loadVectors())('$name is exact', async ({ records, settings, expected }) => {

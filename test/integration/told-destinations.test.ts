@@ -1,31 +1,24 @@
-import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { ANOTHER_TENANT, readTold } from '../../aggregator/api/identity/told-destinations.ts';
-import { ClickHouseStore } from '../../aggregator/store/clickhouse/server.ts';
 import { migrate } from '../../aggregator/store/migrations.ts';
 import { MAX_DESTINATION } from '../../core/metering/names.ts';
-import { SCHEMA_DIRECTORY, temporaryDirectory } from '../support/chdb.ts';
-import { startClickHouseFront, type ClickHouseFront } from '../support/clickhouse-front.ts';
+import { SCHEMA_DIRECTORY, type TestStore } from '../support/chdb.ts';
+import { openFrontStore } from '../support/front-store.ts';
 
-let path: string;
-let front: ClickHouseFront;
-let store: ClickHouseStore;
+let opened: TestStore;
 
 beforeAll(async () => {
-  path = await temporaryDirectory();
-  front = await startClickHouseFront({ path });
-  store = await ClickHouseStore.open({ url: front.url });
-  await migrate(store, { directory: SCHEMA_DIRECTORY });
+  opened = await openFrontStore();
+  await migrate(opened.store, { directory: SCHEMA_DIRECTORY });
 });
 
 afterAll(async () => {
-  await store.close();
-  await front.close();
-  await rm(path, { recursive: true, force: true });
+  await opened.dispose();
 });
 
 test('as many destinations as there are, at their longest, are more than a server takes of one parameter', async () => {
+  const { store } = opened;
   await store.insert('label_history', [
     { cluster: 'north', namespace: 'shop', t: 1, tenant: 'acme' },
     { cluster: 'north', namespace: 'vault', t: 1, tenant: 'globex' },

@@ -1,27 +1,7 @@
-import { rm } from 'node:fs/promises';
 import { describe, test } from 'vitest';
-import { ClickHouseStore, type ClickHouseConfig } from '../../aggregator/store/clickhouse/server.ts';
-import { temporaryDirectory } from '../support/chdb.ts';
-import { startClickHouseFront } from '../support/clickhouse-front.ts';
+import { ClickHouseStore } from '../../aggregator/store/clickhouse/server.ts';
+import { openFrontStore } from '../support/front-store.ts';
 import { usageStoreContract, type OpenedStore } from './usage-store.contract.ts';
-
-async function openOnFront(options: Omit<ClickHouseConfig, 'url'>): Promise<OpenedStore> {
-  const path = await temporaryDirectory();
-  const front = await startClickHouseFront({ path, password: 'it is' });
-  const store = await ClickHouseStore.open({
-    url: front.url,
-    username: 'meter',
-    password: 'it is',
-    ...options,
-  });
-  let disposed: Promise<void> | undefined;
-  const dispose = async (): Promise<void> => {
-    await store.close();
-    await front.close();
-    await rm(path, { recursive: true, force: true });
-  };
-  return { store, dispose: () => (disposed ??= dispose()) };
-}
 
 /** A database of its own on a real server, dropped afterwards. */
 async function openOnServer(url: string): Promise<OpenedStore> {
@@ -36,11 +16,11 @@ async function openOnServer(url: string): Promise<OpenedStore> {
 }
 
 describe('the client over HTTP, answered by chDB', () => {
-  usageStoreContract(() => openOnFront({}));
+  usageStoreContract(() => openFrontStore());
 });
 
 describe('the client over compressed HTTP, answered by chDB', () => {
-  usageStoreContract(() => openOnFront({ compression: true }));
+  usageStoreContract(() => openFrontStore({ compression: true }));
 });
 
 const { CLICKHOUSE_URL } = process.env;

@@ -6,7 +6,7 @@ import { HOUR_MS } from '../../../core/metering/hour.ts';
 import { periodName, periodOf } from '../../../core/metering/period.ts';
 import type { UsageStore } from '../../store/usage-store.ts';
 import { closedBefore, readCloses, type Close } from '../decisions.ts';
-import type { HourValue, Quarters } from '../entry.ts';
+import { quartersFrom, type HourValue } from '../entry.ts';
 import { openHours } from '../hour-marks.ts';
 import { readParts, sumOfParts, type GivenPart } from '../settled-hours.ts';
 import type { FigureState } from './explanation.ts';
@@ -124,10 +124,8 @@ async function readEntries(
   );
   return new Map(
     rows.map((row) => {
-      const [q0, q1, q2, q3] = row.quarters;
-      const quarters: Quarters = [BigInt(q0), BigInt(q1), BigInt(q2), BigInt(q3)];
       const value = {
-        quarters,
+        quarters: quartersFrom(row.quarters),
         missingMs: BigInt(row.missing),
         samples: BigInt(row.n),
         flags: row.all_flags,
