@@ -141,13 +141,12 @@ class SeriesReader {
     let exemplars = 0;
     this.#labels.clear();
     this.#pending = NONE;
-    while (reader.more(end)) {
+    // One above the limit is enough to tell.
+    while (samples.length + histograms + exemplars <= samplesLeft && reader.more(end)) {
       const found = reader.varint();
       const field = found >>> 3;
       if (found === tag(SAMPLES, LEN)) {
-        const sample = readSample(reader, reader.frame(end), reading.start);
-        // One above the limit is enough to tell.
-        if (samples.length <= samplesLeft) samples.push(sample);
+        samples.push(readSample(reader, reader.frame(end), reading.start));
       } else if (field === reading.labels) this.#readLabels(found, end);
       else if (found === tag(reading.created, VARINT)) createdMs = reader.int64();
       else {

@@ -139,12 +139,6 @@ export class Program {
     const sums = await this.usage(meter, namespace);
     return sums.reduce((total, { value }) => total + BigInt(value ?? 0), 0n);
   }
-
-  /** The most memory it has had resident, in bytes. */
-  async peakBytes(): Promise<number> {
-    const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
-    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
-  }
 }
 
 export function now(): number {

@@ -20,8 +20,8 @@ export class Role {
   #isEnding = false;
 
   constructor(role: 'collector' | 'aggregator' | 'api', config: string) {
-    const { env, args } = started();
-    this.#child = spawn(process.execPath, [...args, role, '--config', config], {
+    const { env, flags } = nodeOfProgram();
+    this.#child = spawn(process.execPath, [...flags, 'main.ts', role, '--config', config], {
       cwd: ROOT,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -98,11 +98,14 @@ export class Role {
 }
 
 /** What stands around `node` in `npm run metering`: with other flags it would be another program's memory. */
-function started(): { readonly env: Readonly<Record<string, string>>; readonly args: readonly string[] } {
+export function nodeOfProgram(): {
+  readonly env: Readonly<Record<string, string>>;
+  readonly flags: readonly string[];
+} {
   const manifest = readFileSync(join(ROOT, 'package.json'), 'utf8');
   const { scripts } = JSON.parse(manifest) as { readonly scripts: Readonly<Record<string, string>> };
   const words = scripts['metering']?.split(' ') ?? [];
   const node = words.indexOf('node');
   const env = Object.fromEntries(words.slice(0, node).map((word) => word.split('=') as [string, string]));
-  return { env, args: words.slice(node + 1) };
+  return { env, flags: words.slice(node + 1, words.indexOf('main.ts')) };
 }
