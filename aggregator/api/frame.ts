@@ -67,6 +67,8 @@ export function frame(config: FrameConfig, { facts, isLocal }: FrameDeps): Frame
   const app = fastify({
     logger: false,
     http: { maxHeaderSize: config.headerBytes },
+    // What may stand in a path is said by its schema, as for all other parameters.
+    routerOptions: { maxParamLength: config.headerBytes },
     bodyLimit: config.bodyBytes,
     requestTimeout: config.requestTimeoutMs,
     handlerTimeout: config.answerTimeoutMs,

@@ -20,10 +20,10 @@ import { TokenServer } from '../support/token-server.ts';
 import { guardedApi, type GuardedApi } from '../support/token-server-api.ts';
 
 const SECONDS = 40;
-/** A list of filters may make an address too long before it is looked at. */
-const CONFIGURATION = `[checks]
-negative_data_rejection.expected-statuses = [400, 401, 404, 405, 406, 413, 415, 422, 429, 431]
-`;
+/** Of a request that the document does not allow; a list of filters may make an address too long before it is looked at. */
+const REFUSED = [400, 401, 404, 405, 406, 413, 415, 422, 429, 431];
+const UNLIMITED = { perSecond: 1e6, burst: 1e6 };
+const BILLING = { resource_access: { 'metering-api': { roles: ['metering-billing'] } } };
 const isInstalled = process.env['CI'] !== undefined || answers('schemathesis');
 
 function answers(program: string): boolean {
@@ -54,10 +54,9 @@ beforeAll(async () => {
     usageClock: { now: () => bench.clock.now(), sleep: (ms, signal) => real.sleep(ms, signal) },
     reader: usageReader({ queryTimeoutMs: 10_000 }, { store }),
     // As fast as it can be asked: that limits hold is not what is asked here.
-    limits: { readAllRate: { perSecond: 1e6, burst: 1e6 }, deniedRate: { perSecond: 1e6, burst: 1e6 } },
+    limits: { readAllRate: UNLIMITED, memberRate: UNLIMITED, deniedRate: UNLIMITED },
   });
   await guarded.api.start();
-  await writeFile(join(directory, 'schemathesis.toml'), CONFIGURATION);
 });
 
 afterAll(async () => {
@@ -68,25 +67,50 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
+interface Asking {
+  readonly who: string;
+  readonly token: () => Promise<string>;
+  readonly refused: readonly number[];
+}
+
+const ASKING: readonly Asking[] = [
+  { who: 'who may read all', token: () => server.serviceToken(), refused: REFUSED },
+  {
+    who: 'a tenant',
+    token: () => server.userToken({ claims: { organization: { north: BILLING } } }),
+    // What is not for tenants is refused to them whatever they send.
+    refused: [...REFUSED, 403],
+  },
+];
+
 describe.skipIf(!isInstalled)('needs schemathesis: the document', () => {
-  test(`is what the API does, as far as ${SECONDS} s of good and bad requests can tell`, async () => {
-    const token = await server.serviceToken();
-    const run = promisify(execFile)(
-      'schemathesis',
-      [
-        ...['run', `${guarded.api.url}/openapi.json`, '--header', `Authorization: Bearer ${token}`],
-        // That a range ends after it begins, and the like, no schema can say: those requests are 400.
-        ...['--exclude-checks', 'positive_data_acceptance'],
-        ...['--phases', 'examples,coverage,fuzzing', '--max-time', String(SECONDS)],
-        ...['--seed', '20260328', '--no-color', '--workers', '1', '--request-timeout', '40'],
-      ],
-      { cwd: directory, maxBuffer: 64 * 1024 ** 2 },
-    );
-    const { stdout, failed } = await run.then(
-      ({ stdout }) => ({ stdout, failed: false }),
-      (error: unknown) => ({ stdout: String((error as { stdout?: unknown }).stdout), failed: true }),
-    );
-    expect(failed, stdout).toBe(false);
-    expect(stdout).toMatch(/Tested: +[1-9]/);
-  }, 170_000);
+  test.concurrent.each(ASKING)(
+    `is what the API does for $who, as far as ${SECONDS} s of good and bad requests can tell`,
+    async ({ who, token, refused }) => {
+      const configuration = join(directory, `${who}.toml`);
+      await writeFile(
+        configuration,
+        `[checks]\nnegative_data_rejection.expected-statuses = [${refused.join()}]\n`,
+      );
+      const run = promisify(execFile)(
+        'schemathesis',
+        [
+          ...['--config-file', configuration],
+          ...['run', `${guarded.api.url}/openapi.json`, '--header', `Authorization: Bearer ${await token()}`],
+          // That a range ends after it begins, and the like, no schema can say: those requests are 400.
+          ...['--exclude-checks', 'positive_data_acceptance'],
+          ...['--phases', 'examples,coverage,fuzzing', '--max-time', String(SECONDS)],
+          ...['--seed', '20260328', '--no-color', '--workers', '1', '--request-timeout', '40'],
+        ],
+        { cwd: directory, maxBuffer: 64 * 1024 ** 2 },
+      );
+      const { stdout, failed } = await run.then(
+        ({ stdout }) => ({ stdout, failed: false }),
+        (error: unknown) => ({ stdout: String((error as { stdout?: unknown }).stdout), failed: true }),
+      );
+      expect(failed, stdout).toBe(false);
+      expect(stdout).toMatch(/Tested: +[1-9]/);
+    },
+    170_000,
+  );
 });

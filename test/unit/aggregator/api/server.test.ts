@@ -242,6 +242,7 @@ describe('problems', () => {
     ['GET', '/nowhere', 404, 'METER_NOT_FOUND'],
     ['GET', '/api/v1/meters/cpuu/query', 404, 'METER_UNKNOWN_METER'],
     ['GET', '/api/v1/%zz', 400, 'METER_REQUEST_MALFORMED'],
+    ['GET', `/api/v1/meters/${'%F0%9F%90%98'.repeat(100)}/query`, 404, 'METER_UNKNOWN_METER'],
     ['DELETE', '/api/v1/meters', 405, 'METER_METHOD_NOT_ALLOWED'],
     ['PUT', '/nowhere', 404, 'METER_NOT_FOUND'],
     ['DELETE', '/api/v1/nowhere', 404, 'METER_NOT_FOUND'],
