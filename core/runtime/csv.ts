@@ -1,3 +1,8 @@
+/** Without parameters: what is asked for, and what documents name. */
+export const CSV = 'text/csv';
+/** As an answer says it. */
+export const CSV_TYPE = `${CSV}; charset=utf-8; header=present`;
+
 /** RFC 4180: quotes where a field needs them. Absent values are empty fields. */
 export type CsvField = string | number | bigint | boolean | undefined;
 

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 
+import { CSV } from '../../../core/runtime/csv.ts';
 import { describe, tableOf, type Table } from './table.ts';
 
 /** A page's cursor, whatever form the page has. */
@@ -20,9 +21,6 @@ export const FEED_HEADERS: Readonly<Record<string, string>> = {
 
 /** Names of it in JSON. */
 const IN_JSON = ['next', 'nextCursor'] as const;
-
-/** Without parameters: what is asked for, and what the document names. */
-export const CSV = 'text/csv';
 
 interface Given<Media> {
   readonly json?: z.ZodType;

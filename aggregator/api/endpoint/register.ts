@@ -8,12 +8,12 @@ import { Readable } from 'node:stream';
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
+import { CSV, CSV_TYPE } from '../../../core/runtime/csv.ts';
 import { principalOf, scopeOf } from '../identity.ts';
 import { NOT_KEPT, sendProblem, type RequestProblem } from '../problem.ts';
 import { preferredType } from '../representation.ts';
 import { inTime, type AnswerTime } from './answer-time.ts';
-import { CSV_TYPE } from '../csv.ts';
-import { CSV, NEXT_CURSOR } from './completed.ts';
+import { NEXT_CURSOR } from './completed.ts';
 import { deprecationHeaders, deprecationLinks, type DeprecationNotice } from './deprecation.ts';
 import type { Answer, Declaration, Endpoint } from './endpoint.ts';
 import { linkHeader } from './links.ts';

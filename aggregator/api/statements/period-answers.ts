@@ -5,8 +5,8 @@ import { z } from 'zod';
 
 import { periodEnd, periodName, periodStart } from '../../../core/metering/period.ts';
 import type { Clock } from '../../../core/runtime/clock.ts';
+import { CSV } from '../../../core/runtime/csv.ts';
 import { cutLines } from '../../ledger/cut.ts';
-import { CSV } from '../endpoint/completed.ts';
 import { endpoint, refusal, type Answer } from '../endpoint/endpoint.ts';
 import { instantText } from '../endpoint/parameters.ts';
 import type { TenantScope } from '../identity/access.ts';

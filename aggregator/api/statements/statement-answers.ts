@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 
+import { CSV, CSV_TYPE } from '../../../core/runtime/csv.ts';
 import { endpoint, refusal, type Answer } from '../endpoint/endpoint.ts';
 import { renderProvisional } from '../../ledger/statements/json.ts';
 import type { StatementFormat } from '../../ledger/statements/render.ts';
@@ -18,13 +19,13 @@ const PARQUET_TYPE = 'application/vnd.apache.parquet';
 
 const FORMATS: Readonly<Record<string, StatementFormat>> = {
   [JSON_TYPE]: 'json',
-  'text/csv': 'csv',
+  [CSV]: 'csv',
   [FOCUS_TYPE]: 'focus',
   [PARQUET_TYPE]: 'parquet',
 };
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
-  'text/csv': 'text/csv; charset=utf-8; header=present',
+  [CSV]: CSV_TYPE,
   [FOCUS_TYPE]: `${FOCUS_TYPE}; charset=utf-8`,
 };
 
@@ -52,7 +53,7 @@ export const GET_STATEMENT = endpoint({
       description: 'The statement.',
       json: statementSchema,
       media: {
-        'text/csv': 'Lines, corrections, coverage and waivers in one table. Closed periods.',
+        [CSV]: 'Lines, corrections, coverage and waivers in one table. Closed periods.',
         [FOCUS_TYPE]: 'An unpriced usage extract in the columns of FOCUS 1.2. Closed periods.',
         [PARQUET_TYPE]: { bytes: 'The table, typed. Closed periods.' },
       },

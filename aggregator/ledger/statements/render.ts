@@ -1,4 +1,5 @@
 /** The forms of a statement that are handed out. PURE: same statement, same bytes. */
+import { CSV_TYPE } from '../../../core/runtime/csv.ts';
 import type { Statement } from '../statement.ts';
 import { renderCsv } from './csv.ts';
 import { GH0STCLOUD, renderFocus, type FocusIssuer } from './focus.ts';
@@ -14,8 +15,6 @@ export interface RenderedStatement {
   readonly fileExtension: string;
   readonly body: Uint8Array;
 }
-
-const CSV_TYPE = 'text/csv; charset=utf-8; header=present';
 
 export function renderStatement(
   statement: Statement,
