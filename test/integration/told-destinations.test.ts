@@ -23,7 +23,7 @@ test('as many destinations as there are, at their longest, are more than a serve
     { cluster: 'north', namespace: 'shop', t: 1, tenant: 'acme' },
     { cluster: 'north', namespace: 'vault', t: 1, tenant: 'globex' },
   ]);
-  const destinations = Array.from({ length: 2_000 }, (_, i) =>
+  const destinations = Array.from({ length: 20_000 }, (_, i) =>
     `Pod/${i % 2 === 0 ? 'shop' : 'vault'}/${i}-`.padEnd(MAX_DESTINATION, 'x'),
   );
   const scope = { kind: 'tenants', tenants: ['acme'] } as const;

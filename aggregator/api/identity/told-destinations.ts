@@ -77,9 +77,6 @@ function toldNamespaces(rows: string): string {
         GROUP BY cluster, namespace HAVING max(isAnothers) = 0`;
 }
 
-/** Asked for in one statement. */
-const CHUNK = 2_000;
-
 /** How some that are at hand are told. */
 export async function readTold(
   store: UsageStore,
@@ -88,15 +85,11 @@ export async function readTold(
 ): Promise<ReadonlyMap<string, string>> {
   const told = toldDestinations(scope);
   if (told === undefined) return new Map(destinations.map((one) => [one, one]));
-  const found = new Map<string, string>();
-  for (let i = 0; i < destinations.length; i += CHUNK) {
-    const rows = await store.rows<{ asked: string; name: string }>(
-      `SELECT destination AS asked, ${told.sql(ASKED)} AS name FROM (${ASKED})`,
-      { ...told.parameters, cluster, destinations: destinations.slice(i, i + CHUNK) },
-    );
-    for (const { asked, name } of rows) found.set(asked, name);
-  }
-  return found;
+  const rows = await store.rows<{ asked: string; name: string }>(
+    `SELECT destination AS asked, ${told.sql(ASKED)} AS name FROM (${ASKED})`,
+    { ...told.parameters, cluster, destinations },
+  );
+  return new Map(rows.map(({ asked, name }) => [asked, name]));
 }
 
 const ASKED = 'SELECT {cluster:String} AS cluster, arrayJoin({destinations:Array(String)}) AS destination';
