@@ -10,7 +10,7 @@ import { AccountsBench } from '../support/accounts.ts';
 import type { TestStore } from '../support/chdb.ts';
 import { ClosedMonth, DAY, HOUR, NOVEMBER } from '../support/closed-month.ts';
 import { openFastStore } from '../support/pipeline.ts';
-import { TokenServer } from '../support/token-server.ts';
+import { membership, TokenServer } from '../support/token-server.ts';
 import { guardedApi, type GuardedApi } from '../support/token-server-api.ts';
 import { until } from '../support/waiting.ts';
 
@@ -26,11 +26,8 @@ let server: TokenServer;
 let guarded: GuardedApi;
 let everything: string;
 
-const BILLING = { resource_access: { 'metering-api': { roles: ['metering-billing'] } } };
-
 async function tokenOf(...members: readonly string[]): Promise<string> {
-  const organization = Object.fromEntries(members.map((alias) => [alias, BILLING]));
-  return await server.userToken({ claims: { organization } });
+  return await server.memberToken(members, 'metering-billing');
 }
 
 beforeAll(async () => {
@@ -184,8 +181,7 @@ describe('a cursor', () => {
     const before = await tokenOf('acme');
     const kept = idsOf(await followed(before, { limit: 5_000 }));
     const { next } = await endOf(before);
-    const viewer = { resource_access: { 'metering-api': { roles: ['metering-viewer'] } } };
-    const organization = { acme: BILLING, globex: viewer };
+    const organization = { acme: membership('metering-billing'), globex: membership('metering-viewer') };
     const beside = await server.userToken({ claims: { organization } });
     // Of globex it reads no ledger.
     expect(await page(beside, `?after=${next}`)).toEqual({ data: [], next, more: false });

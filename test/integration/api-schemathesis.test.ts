@@ -23,7 +23,6 @@ const SECONDS = 40;
 /** Of a request that the document does not allow; a list of filters may make an address too long before it is looked at. */
 const REFUSED = [400, 401, 404, 405, 406, 413, 415, 422, 429, 431];
 const UNLIMITED = { perSecond: 1e6, burst: 1e6 };
-const BILLING = { resource_access: { 'metering-api': { roles: ['metering-billing'] } } };
 const isInstalled = process.env['CI'] !== undefined || answers('schemathesis');
 
 function answers(program: string): boolean {
@@ -77,7 +76,7 @@ const ASKING: readonly Asking[] = [
   { who: 'who may read all', token: () => server.serviceToken(), refused: REFUSED },
   {
     who: 'a tenant',
-    token: () => server.userToken({ claims: { organization: { north: BILLING } } }),
+    token: () => server.memberToken(['north'], 'metering-billing'),
     // What is not for tenants is refused to them whatever they send.
     refused: [...REFUSED, 403],
   },

@@ -22,7 +22,6 @@ import { guardedApi, type GuardedApi } from '../support/token-server-api.ts';
 const JSON_TYPE = 'application/json';
 const FOCUS_TYPE = 'application/vnd.gh0stcloud.focus+csv';
 const PARQUET_TYPE = 'application/vnd.apache.parquet';
-const BILLING = { resource_access: { 'metering-api': { roles: ['metering-billing'] } } };
 
 let opened: TestStore;
 let bench: AccountsBench;
@@ -33,8 +32,7 @@ let everything: string;
 let acme: string;
 
 async function tokenOf(...members: readonly string[]): Promise<string> {
-  const organization = Object.fromEntries(members.map((alias) => [alias, BILLING]));
-  return await server.userToken({ claims: { organization } });
+  return await server.memberToken(members, 'metering-billing');
 }
 
 beforeAll(async () => {

@@ -1,10 +1,10 @@
 /** Claims that make nobody a member: whatever an organization is said to be, nothing of it is read. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { TokenServer } from '../support/token-server.ts';
+import { membership, TokenServer } from '../support/token-server.ts';
 import { ask, guardedApi, type GuardedApi } from '../support/token-server-api.ts';
 
 const MINE = 'acme';
-const ROLES = { resource_access: { 'metering-api': { roles: ['metering-viewer'] } } };
+const ROLES = membership('metering-viewer');
 const QUERY = '/api/v1/meters/cpu/query?from=2026-03-28T00:00Z&to=2026-03-29T00:00Z';
 
 let server: TokenServer;

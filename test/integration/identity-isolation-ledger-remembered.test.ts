@@ -13,7 +13,6 @@ import { liveMonths, quotasOf, TIMES } from '../support/tenants-months.ts';
 import { TokenServer } from '../support/token-server.ts';
 import { guardedApi } from '../support/token-server-api.ts';
 
-const BILLING = { resource_access: { 'metering-api': { roles: ['metering-billing'] } } };
 /** One that was corrected. */
 const LATE_HOUR = new Date(Math.floor(TIMES[1]! / HOUR) * HOUR).toISOString();
 
@@ -45,7 +44,7 @@ let server: TokenServer;
 let asked: AskedInTurn<Asker>;
 
 async function memberOf(tenant: string): Promise<string> {
-  return await server.userToken({ claims: { organization: { [tenant]: BILLING } } });
+  return await server.memberToken([tenant], 'metering-billing');
 }
 
 beforeAll(async () => {

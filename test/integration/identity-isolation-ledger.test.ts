@@ -14,7 +14,6 @@ import { TokenServer } from '../support/token-server.ts';
 import { guardedApi } from '../support/token-server-api.ts';
 
 const NAMES = [MINE, 'globex', 'initech', 'nobody', 'ACME', 'platform', "acme' OR '1'='1"] as const;
-const BILLING = { resource_access: { 'metering-api': { roles: ['metering-billing'] } } };
 
 /** Of a correction, and of an open month. */
 const hours = [TIMES[1]!, TIMES[3]!].map((t) => new Date(Math.floor(t / HOUR) * HOUR).toISOString());
@@ -68,7 +67,7 @@ async function told(isAmongOthers: boolean): Promise<Map<string, string>> {
     ...{ store: opened.store, reader: usageReader({ queryTimeoutMs: 10_000 }, opened) },
     ...{ usageClock: bench.clock, quotas },
   });
-  const token = await server.userToken({ claims: { organization: { [MINE]: BILLING } } });
+  const token = await server.memberToken([MINE], 'metering-billing');
   const headers = { authorization: `Bearer ${token}`, 'x-request-id': 'one' };
   const answers = new Map<string, string>();
   for (const [declared, requests] of Object.entries(REQUESTS)) {

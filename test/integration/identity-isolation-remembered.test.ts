@@ -12,7 +12,6 @@ import { DAY, NOW_MS, TenantsDay } from '../support/tenants-day.ts';
 import { TokenServer } from '../support/token-server.ts';
 import { guardedApi, type GuardedApi } from '../support/token-server-api.ts';
 
-const ROLES = { resource_access: { 'metering-api': { roles: ['metering-viewer'] } } };
 const ALL_DAY = `from=${DAY}T00:00Z&to=2026-03-29T00:00Z`;
 const SETTLED = `from=${DAY}T09:00Z&to=${DAY}T10:00Z`;
 const HALF_PAST = `from=${DAY}T10:00Z&to=${DAY}T10:30Z`;
@@ -53,8 +52,7 @@ let asked: AskedInTurn<Asker>;
 let minutes: AskedInTurn<Asker>;
 
 async function memberOf(...tenants: readonly string[]): Promise<string> {
-  const organization = Object.fromEntries(tenants.map((tenant) => [tenant, ROLES]));
-  return await server.userToken({ claims: { organization } });
+  return await server.memberToken(tenants, 'metering-viewer');
 }
 
 beforeAll(async () => {

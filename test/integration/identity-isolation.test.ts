@@ -14,7 +14,6 @@ import { guardedApi, type GuardedApi } from '../support/token-server-api.ts';
  * What a tenant is told is a function of that tenant's own usage: the same requests are sent while nobody
  * else has ever used anything, and again among others, and no byte of any answer may differ.
  */
-const ROLES = { resource_access: { 'metering-api': { roles: ['metering-viewer'] } } };
 
 let testStore: TestStore;
 let server: TokenServer;
@@ -215,8 +214,7 @@ function accepting(method: string) {
 }
 
 async function tokenFor(members: readonly string[]): Promise<string> {
-  const organization = Object.fromEntries(members.map((alias) => [alias, ROLES]));
-  return server.userToken({ claims: { organization } });
+  return await server.memberToken(members, 'metering-viewer');
 }
 
 async function send(token: string, { path, parameters, asBody, accept }: Asked) {

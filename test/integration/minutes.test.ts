@@ -19,7 +19,6 @@ import { TokenServer } from '../support/token-server.ts';
 import { guardedApi, type GuardedApi } from '../support/token-server-api.ts';
 import { metricsData, type Row } from '../vectors/otlp-json.ts';
 
-const ROLES = { resource_access: { 'metering-api': { roles: ['metering-viewer'] } } };
 /** In cluster west: a namespace that moves between two samples, and then an interval over hours. */
 const MOVES = FIRST_DAY + 3 * HOUR;
 
@@ -134,8 +133,7 @@ async function everybody(): Promise<string> {
 }
 
 async function member(...tenants: readonly string[]): Promise<string> {
-  const organization = Object.fromEntries(tenants.map((tenant) => [tenant, ROLES]));
-  return await server.userToken({ claims: { organization } });
+  return await server.memberToken(tenants, 'metering-viewer');
 }
 
 async function send(token: string, meter: string, query: string, accept = 'application/json') {

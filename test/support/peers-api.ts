@@ -10,7 +10,6 @@ import { openFastStore } from './pipeline.ts';
 import { TokenServer } from './token-server.ts';
 import { guardedApi, type GuardedApi } from './token-server-api.ts';
 
-const ROLES = { resource_access: { 'metering-api': { roles: ['metering-viewer', 'metering-billing'] } } };
 export const ANOTHER = '(another tenant)';
 export const BEGIN = Date.UTC(2026, 9, 28, 8);
 const END = BEGIN + 3 * HOUR;
@@ -95,8 +94,7 @@ export class PeersApi {
   }
 
   async member(...tenants: readonly string[]): Promise<string> {
-    const organization = Object.fromEntries(tenants.map((tenant) => [tenant, ROLES]));
-    return await this.#parts.server.userToken({ claims: { organization } });
+    return await this.#parts.server.memberToken(tenants, 'metering-viewer', 'metering-billing');
   }
 
   async operator(): Promise<string> {

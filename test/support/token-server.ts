@@ -45,6 +45,11 @@ export interface UserToken {
   readonly isByRfc9068?: boolean;
 }
 
+/** What the claim says of an organization: the roles that a member has there in this API. */
+export function membership(...roles: readonly string[]) {
+  return { resource_access: { [AUDIENCE]: { roles } } };
+}
+
 export class TokenServer {
   door: Door = 'open';
   /** Published beside the keys. */
@@ -118,6 +123,12 @@ export class TokenServer {
     const body = (await response.json()) as { access_token?: string };
     if (body.access_token === undefined) throw new Error(`no token: ${JSON.stringify(body)}`);
     return body.access_token;
+  }
+
+  /** For a member of organizations, with the same roles in each. */
+  async memberToken(organizations: readonly string[], ...roles: readonly string[]): Promise<string> {
+    const organization = Object.fromEntries(organizations.map((alias) => [alias, membership(...roles)]));
+    return await this.userToken({ claims: { organization } });
   }
 
   /** For somebody who is logged in at a portal. */
